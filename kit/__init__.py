@@ -1,0 +1,1 @@
+"""Helpers without business words: clock, ids, logging."""

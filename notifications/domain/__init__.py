@@ -1,0 +1,1 @@
+"""Pure rules: recipients, texts, retry plan."""

@@ -1,0 +1,1 @@
+"""Transactions: fan out an event, claim, record."""

@@ -1,0 +1,1 @@
+"""Conversations, handoffs, tickets: domain, database, services, API and console."""

@@ -1,0 +1,1 @@
+"""Tables and engine. The only place that knows the schema."""

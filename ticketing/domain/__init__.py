@@ -1,0 +1,1 @@
+"""Pure rules: enums, conversation control, ticket state machine. No I/O."""

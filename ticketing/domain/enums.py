@@ -1,0 +1,145 @@
+"""Every enumeration, one spelling for the domain, the database and the API.
+
+The members are the stored strings. `parse` turns text from outside into a member or raises an error
+that lists the allowed values.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TypeVar
+
+
+class Level(StrEnum):
+    """Support level of a ticket."""
+
+    N1 = "N1"
+    N2 = "N2"
+    N3 = "N3"
+
+
+class Priority(StrEnum):
+    """How soon a ticket wants a person."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+    URGENT = "urgent"
+
+
+class Severity(StrEnum):
+    """How much harm the matter does; S1 is the gravest."""
+
+    S1 = "S1"
+    S2 = "S2"
+    S3 = "S3"
+    S4 = "S4"
+
+
+class TicketStatus(StrEnum):
+    """Life of a ticket."""
+
+    NEW = "new"
+    OPEN = "open"
+    PENDING_CUSTOMER = "pending_customer"
+    PENDING_THIRD_PARTY = "pending_third_party"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+
+
+class Lifecycle(StrEnum):
+    """Life of a conversation, apart from who controls it."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Control(StrEnum):
+    """Who answers the customer now."""
+
+    BOT = "bot"
+    QUEUED = "queued"
+    HUMAN = "human"
+
+
+class HandoffState(StrEnum):
+    """Life of a handoff."""
+
+    QUEUED = "queued"
+    ACCEPTED = "accepted"
+    ENDED = "ended"
+
+
+class Direction(StrEnum):
+    """Whether a message came from the customer, went to the customer, or stays inside."""
+
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+    INTERNAL = "internal"
+
+
+class Author(StrEnum):
+    """Who wrote a message."""
+
+    CUSTOMER = "customer"
+    BOT = "bot"
+    AGENT = "agent"
+    SYSTEM = "system"
+
+
+class DeliveryState(StrEnum):
+    """Life of a message or notification on its way out.
+
+    `unknown` is a state of its own: the request was written and no answer came, so it may have
+    been sent. `dropped` was never sent, on purpose (a person took over).
+    """
+
+    PENDING = "pending"
+    SENDING = "sending"
+    UNKNOWN = "unknown"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+    DROPPED = "dropped"
+
+
+class TurnState(StrEnum):
+    """Life of a turn: one message of a customer and what was done about it."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+
+
+class Role(StrEnum):
+    """What a person may do in the console and the API."""
+
+    AGENT = "agent"
+    SUPERVISOR = "supervisor"
+    ADMIN = "admin"
+
+
+EnumT = TypeVar("EnumT", bound=StrEnum)
+
+
+class UnknownValueError(ValueError):
+    """A text from outside is no member of the enumeration."""
+
+    def __init__(self, field: str, value: str, allowed: list[str]) -> None:
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+        super().__init__(f"{field}: {value!r} is not allowed; expected one of {', '.join(allowed)}")
+
+
+def parse(enum: type[EnumT], value: str, *, field: str) -> EnumT:
+    """The member whose stored string is `value`.
+
+    Raises:
+        UnknownValueError: naming the field and the allowed values.
+    """
+    try:
+        return enum(value)
+    except ValueError as error:
+        raise UnknownValueError(field, value, [member.value for member in enum]) from error

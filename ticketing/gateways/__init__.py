@@ -1,0 +1,1 @@
+"""Adapters to Rasa and to the channels."""

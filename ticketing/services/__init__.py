@@ -1,0 +1,1 @@
+"""Transactions: load, ask the domain, save with the outbox, commit."""
