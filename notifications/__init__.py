@@ -1,1 +1,1 @@
-"""Who is told what on which channel, delivered at least once and recorded."""
+"""Notices to agents and to the admin: planned from outbox events, delivered once each."""

@@ -1,1 +1,1 @@
-"""Pure rules: recipients, texts, retry plan."""
+"""Pure: which notice, to whom, in which words, and when to try again. No I/O, clock or chance."""

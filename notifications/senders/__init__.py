@@ -1,1 +1,1 @@
-"""One file per channel; driver errors become SendFailed."""
+"""One provider a file. A sender sends once and raises `SendFailedError`; it never retries."""

@@ -1,1 +1,1 @@
-"""Transactions: fan out an event, claim, record."""
+"""Transactions on notifications: fan out, claim, record, sweep. Drivers come in through ports."""

@@ -6,7 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import orjson
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+
+from kit.json import dumps
 
 
 def make_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
@@ -21,7 +28,7 @@ def make_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         max_overflow=pool_size,
         pool_timeout=10,  # seconds; a caller waits no longer for a free connection
         pool_recycle=1800,
-        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_serializer=dumps,
         json_deserializer=orjson.loads,
         connect_args={"connect_timeout": 5, "prepare_threshold": 2},
     )

@@ -22,8 +22,8 @@ from sqlalchemy import (
     Integer,
     Text,
     UniqueConstraint,
-    text,
 )
+from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -105,7 +105,7 @@ class Contact(Base):
     phone: Mapped[str | None]
     email: Mapped[str | None]
     photo_url: Mapped[str | None]
-    vip: Mapped[bool] = mapped_column(Boolean, default=False, server_default=text("false"))
+    vip: Mapped[bool] = mapped_column(Boolean, default=False, server_default=sql("false"))
     segment: Mapped[str | None]
     company_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("companies.id"))
     created_at: Mapped[datetime]
@@ -133,17 +133,20 @@ class WebhookItem(Base):
     __tablename__ = "webhook_items"
     __table_args__ = (
         UniqueConstraint("channel", "dedup_key"),
-        Index("ix_webhook_items_waiting", "received_at", postgresql_where=text("done_at IS NULL")),
+        Index("ix_webhook_items_waiting", "received_at", postgresql_where=sql("done_at IS NULL")),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
     channel: Mapped[str]
     dedup_key: Mapped[str]
     kind: Mapped[str]
+    """message | status | echo | notice."""
     raw: Mapped[JSON]
+    item: Mapped[JSON]
+    """What the channel's parser made of it (`channels.codec`)."""
     received_at: Mapped[datetime]
     correlation_id: Mapped[str]
-    attempts: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
+    attempts: Mapped[int] = mapped_column(Integer, default=0, server_default=sql("0"))
     error: Mapped[str | None]
     done_at: Mapped[datetime | None]
 
@@ -162,7 +165,7 @@ class Conversation(Base):
             "channel",
             "account_id",
             unique=True,
-            postgresql_where=text("lifecycle = 'open'"),
+            postgresql_where=sql("lifecycle = 'open'"),
         ),
     )
 
@@ -214,7 +217,7 @@ class Message(Base):
         Index(
             "ix_messages_to_deliver",
             "next_attempt_at",
-            postgresql_where=text("delivery IN ('pending', 'sending', 'unknown')"),
+            postgresql_where=sql("delivery IN ('pending', 'sending', 'unknown')"),
         ),
     )
 
@@ -241,7 +244,7 @@ class Message(Base):
     control_epoch: Mapped[int | None]
     """Epoch it was computed under; a bot message with a stale epoch is dropped, not sent."""
     delivery: Mapped[str | None]
-    attempts: Mapped[int] = mapped_column(Integer, default=0, server_default=text("0"))
+    attempts: Mapped[int] = mapped_column(Integer, default=0, server_default=sql("0"))
     next_attempt_at: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]
     delivery_error: Mapped[JSON | None]
@@ -257,7 +260,7 @@ class Turn(Base):
             "ix_turns_waiting",
             "conversation_id",
             "sent_at",
-            postgresql_where=text("state <> 'done'"),
+            postgresql_where=sql("state <> 'done'"),
         ),
     )
 
@@ -280,9 +283,7 @@ class Decision(Base):
 
     __tablename__ = "decisions"
     __table_args__ = (
-        CheckConstraint(
-            "outcome IN ('stay', 'clarify', 'handoff')", name="outcome_is_known"
-        ),
+        CheckConstraint("outcome IN ('stay', 'clarify', 'handoff')", name="outcome_is_known"),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
@@ -311,7 +312,7 @@ class Handoff(Base):
             "uq_handoffs_one_open",
             "conversation_id",
             unique=True,
-            postgresql_where=text("ended_at IS NULL"),
+            postgresql_where=sql("ended_at IS NULL"),
         ),
         UniqueConstraint("turn_id"),
     )
@@ -360,7 +361,7 @@ class Ticket(Base):
             "uq_tickets_one_open",
             "conversation_id",
             unique=True,
-            postgresql_where=text("status NOT IN ('resolved', 'closed')"),
+            postgresql_where=sql("status NOT IN ('resolved', 'closed')"),
         ),
     )
 
@@ -462,7 +463,7 @@ class OutboxEvent(Base):
 
     __tablename__ = "outbox_events"
     __table_args__ = (
-        Index("ix_outbox_waiting", "id", postgresql_where=text("published_at IS NULL")),
+        Index("ix_outbox_waiting", "id", postgresql_where=sql("published_at IS NULL")),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
@@ -488,7 +489,7 @@ class Notification(Base):
         Index(
             "ix_notifications_waiting",
             "next_attempt_at",
-            postgresql_where=text("state IN ('pending', 'sending', 'unknown')"),
+            postgresql_where=sql("state IN ('pending', 'sending', 'unknown')"),
         ),
     )
 
@@ -525,7 +526,7 @@ class Lease(Base):
 
 
 class PolicyVersion(Base):
-    """Every version of `handoff.yml` that took a decision, so that old decisions stay explainable."""
+    """Every version of `handoff.yml` that took a decision: old decisions stay explainable."""
 
     __tablename__ = "policy_versions"
 

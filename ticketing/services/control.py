@@ -54,12 +54,12 @@ def state_of(conversation: Conversation) -> ControlState:
 
 
 def queue(conversation: Conversation) -> None:
-    """bot -> queued; see `ticketing.domain.control.queue`."""
+    """From bot to queued; see `ticketing.domain.control.queue`."""
     _apply(conversation, control.queue)
 
 
 def requeue(conversation: Conversation) -> None:
-    """human or queued -> queued, new epoch."""
+    """From human or queued to queued, new epoch."""
     _apply(conversation, control.requeue)
 
 
@@ -69,7 +69,7 @@ def take(conversation: Conversation) -> None:
 
 
 def return_to_bot(conversation: Conversation) -> None:
-    """queued or human -> bot, new epoch, and the bot starts without an open question."""
+    """From queued or human to bot; the bot starts without an open question."""
     _apply(conversation, control.return_to_bot)
     fresh: dict[str, Any] = {}
     conversation.clarification = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -49,9 +48,7 @@ async def add_system_message(
     correlation_id: str,
 ) -> Message:
     """Ponte's own words (resolved, returned to the bot, ...): never held back by the epoch."""
-    row = _row(
-        conversation, message, author=Author.SYSTEM, now=now, correlation_id=correlation_id
-    )
+    row = _row(conversation, message, author=Author.SYSTEM, now=now, correlation_id=correlation_id)
     row.ticket_id = ticket_id
     session.add(row)
     await session.flush()
@@ -99,7 +96,7 @@ def _row(
         author=author.value,
         kind="interactive" if message.buttons else "text",
         text=message.text,
-        data=asdict(message),
+        data=message.to_json(),
         sent_at=now,
         created_at=now,
         correlation_id=correlation_id,

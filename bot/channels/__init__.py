@@ -1,0 +1,1 @@
+"""How a turn reaches Rasa and its answer leaves it."""

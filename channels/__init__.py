@@ -1,0 +1,1 @@
+"""Channel adapters: a provider's payload on one side, the one message model on the other."""

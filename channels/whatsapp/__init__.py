@@ -1,0 +1,1 @@
+"""WhatsApp Cloud API: webhooks in, messages out (developers.facebook.com/docs/whatsapp)."""

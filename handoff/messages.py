@@ -1,0 +1,107 @@
+"""What the customer reads when a person takes over: the policy's text, filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from handoff.decision import Decision
+from handoff.policy import HandoffPolicy
+
+_WEEKDAYS: Mapping[str, tuple[str, ...]] = {
+    "pt": (
+        "segunda-feira",
+        "terça-feira",
+        "quarta-feira",
+        "quinta-feira",
+        "sexta-feira",
+        "sábado",
+        "domingo",
+    ),
+    "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+    "es": (
+        "el lunes",
+        "el martes",
+        "el miércoles",
+        "el jueves",
+        "el viernes",
+        "el sábado",
+        "el domingo",
+    ),
+}
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_TODAY = {"pt": "hoje às {time}", "en": "today at {time}", "es": "hoy a las {time}"}
+_TOMORROW = {"pt": "amanhã às {time}", "en": "tomorrow at {time}", "es": "mañana a las {time}"}
+_ON_DAY = {
+    "pt": "{weekday} ({date}) às {time}",
+    "en": "on {weekday} ({date}) at {time}",
+    "es": "{weekday} ({date}) a las {time}",
+}
+_NO_OPENING = {
+    "pt": "assim que possível",
+    "en": "as soon as possible",
+    "es": "lo antes posible",
+}
+
+
+def handoff_text(
+    decision: Decision,
+    policy: HandoffPolicy,
+    *,
+    language: str,
+    ticket: str,
+) -> str | None:
+    """The decision's message in the customer's language; None when it has none.
+
+    Args:
+        decision: Whose `message_key` is meant.
+        policy: The policy it was made with.
+        language: The customer's language; for one that is not served, `languages.others`.
+        ticket: The ticket number as customers see it.
+    """
+    if decision.message_key is None:
+        return None
+    written = policy.languages.written(language)
+    queue = policy.queues.get(decision.queue or policy.defaults.queue)
+    return policy.text(decision.message_key, language=written).format(
+        ticket=ticket,
+        queue=queue.names[written] if queue is not None else "",
+        opening=_opening(decision, policy, written),
+    )
+
+
+def opening_text(opening: datetime, *, now: datetime, time_zone: str, language: str) -> str:
+    """A moment as people say it: "amanhã às 08:00", "segunda-feira (24/11) às 08:00".
+
+    The date stands beside the weekday, because after a holiday "Monday" alone may be a week off.
+    Other languages than pt, en and es read English.
+    """
+    zone = ZoneInfo(time_zone)
+    local, today = opening.astimezone(zone), now.astimezone(zone).date()
+    spoken = language if language in _WEEKDAYS else "en"
+    days_ahead = (local.date() - today).days
+    pattern = {0: _TODAY, 1: _TOMORROW}.get(days_ahead, _ON_DAY)[spoken]
+    return pattern.format(
+        time=f"{local:%H:%M}",
+        weekday=_WEEKDAYS[spoken][local.weekday()],
+        date=_date(local, spoken),
+    )
+
+
+def _date(local: datetime, language: str) -> str:
+    """Day and month; in English with the month's name, because 11/12 is read in two ways."""
+    if language == "en":
+        return f"{local.day} {_MONTHS[local.month - 1]}"
+    return f"{local:%d/%m}"
+
+
+def _opening(decision: Decision, policy: HandoffPolicy, language: str) -> str:
+    if decision.expected_opening is None:
+        return _NO_OPENING.get(language, _NO_OPENING["en"])
+    return opening_text(
+        decision.expected_opening,
+        now=decision.decided_at,
+        time_zone=policy.calendar_of(decision.queue or policy.defaults.queue).time_zone,
+        language=language,
+    )

@@ -1,0 +1,29 @@
+"""${message}.
+
+Revision: ${up_revision}
+Before it: ${down_revision | comma,n}
+
+Runs in one transaction with `lock_timeout` 5 s (migrations/env.py): a migration that cannot get its
+lock fails and can be tried again, instead of holding up every customer behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+${imports if imports else ""}
+
+revision: str = ${repr(up_revision)}
+down_revision: str | None = ${repr(down_revision)}
+branch_labels: str | Sequence[str] | None = ${repr(branch_labels)}
+depends_on: str | Sequence[str] | None = ${repr(depends_on)}
+
+
+def upgrade() -> None:
+    ${upgrades if upgrades else "pass"}
+
+
+def downgrade() -> None:
+    ${downgrades if downgrades else "pass"}

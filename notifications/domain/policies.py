@@ -1,0 +1,131 @@
+"""Which occasion notifies whom on which channel: the data of `policies.yml`, and its reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from notifications.domain.events import PolicyEvent
+from notifications.domain.jobs import Channel
+
+FORMAT_VERSION = 1
+
+
+class Audience(StrEnum):
+    """Who is told."""
+
+    ON_DUTY_AGENTS = "on_duty_agents"
+    """Every active agent on duty who serves the ticket's queue."""
+    ADMIN = "admin"
+    """NOTIFICATIONS_ADMIN_USER_ID by e-mail, NOTIFICATIONS_ADMIN_PHONE by WhatsApp."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One audience on one channel."""
+
+    to: Audience
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What one occasion causes. Urgent notices have a queue of their own."""
+
+    urgent: bool
+    routes: tuple[Route, ...]
+
+
+Policies = Mapping[PolicyEvent, Policy]
+
+
+class PoliciesError(ValueError):
+    """The policies are not usable; `problems` lists everything that is wrong with them."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("policies: " + "; ".join(self.problems))
+
+
+def parse_policies(document: object) -> dict[PolicyEvent, Policy]:
+    """Read the policies from plain data (what a YAML or JSON parser returns).
+
+    Every occasion must be there: one that nobody wants is silenced in the open, by `notify: []`.
+
+    Raises:
+        PoliciesError: listing every problem, each with the place and what was expected.
+    """
+    problems: list[str] = []
+    top = _mapping(document, "(file)", {"version", "events"}, problems)
+    if top.get("version") != FORMAT_VERSION:
+        problems.append(f"version: expected {FORMAT_VERSION}, got {top.get('version')!r}")
+    events = top.get("events")
+    names = {event.value for event in PolicyEvent}
+    found = _mapping(events, "events", names, problems)
+    policies: dict[PolicyEvent, Policy] = {}
+    for event in PolicyEvent:
+        if event.value in found:
+            policies[event] = _policy(found[event.value], f"events.{event.value}", problems)
+        elif isinstance(events, Mapping):
+            problems.append(f"events.{event.value}: is missing")
+    if problems:
+        raise PoliciesError(problems)
+    return policies
+
+
+def _policy(value: object, place: str, problems: list[str]) -> Policy:
+    fields = _mapping(value, place, {"urgent", "notify"}, problems)
+    urgent = fields.get("urgent", False)
+    if not isinstance(urgent, bool):
+        problems.append(f"{place}.urgent: expected true or false, got {urgent!r}")
+    notify = fields.get("notify")
+    if not isinstance(notify, list):
+        problems.append(f"{place}.notify: expected a list of {{to, channel}}, got {notify!r}")
+        return Policy(urgent=bool(urgent), routes=())
+    routes: list[Route] = []
+    for index, item in enumerate(notify):
+        route = _route(item, f"{place}.notify[{index}]", problems)
+        if route in routes:
+            problems.append(f"{place}.notify[{index}]: is there twice")
+        elif route is not None:
+            routes.append(route)
+    return Policy(urgent=bool(urgent), routes=tuple(routes))
+
+
+def _route(value: object, place: str, problems: list[str]) -> Route | None:
+    fields = _mapping(value, place, {"to", "channel"}, problems)
+    audience = _member(Audience, fields.get("to"), f"{place}.to", problems)
+    channel = _member(Channel, fields.get("channel"), f"{place}.channel", problems)
+    if audience is None or channel is None:
+        return None
+    if audience is Audience.ON_DUTY_AGENTS and channel is not Channel.EMAIL:
+        problems.append(f"{place}.channel: agents are reached by email only, got {channel.value!r}")
+        return None
+    return Route(audience, channel)
+
+
+MemberT = TypeVar("MemberT", bound=StrEnum)
+
+
+def _member(enum: type[MemberT], value: object, place: str, problems: list[str]) -> MemberT | None:
+    for member in enum:
+        if member.value == value:
+            return member
+    allowed = ", ".join(member.value for member in enum)
+    problems.append(f"{place}: expected one of {allowed}, got {value!r}")
+    return None
+
+
+def _mapping(
+    value: object, place: str, allowed: Iterable[str], problems: list[str]
+) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        problems.append(f"{place}: expected a mapping, got {value!r}")
+        return {}
+    expected = ", ".join(sorted(allowed))
+    problems.extend(
+        f"{place}: unknown key {key!r}; expected {expected}" for key in value if key not in allowed
+    )
+    return value

@@ -1,0 +1,141 @@
+"""Send a notice to the admin by the WhatsApp Cloud API, as text or, when that is closed, template.
+
+Source: developers.facebook.com/docs/whatsapp/cloud-api; see `channels.whatsapp`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from channels.graphemes import truncate
+from channels.message import OutboundMessage, OutboundTemplate
+from channels.whatsapp import client as whatsapp
+from channels.whatsapp.errors import Action, SendFailure
+from channels.whatsapp.limits import TEXT_BODY
+from channels.whatsapp.payloads import PayloadError, build_message
+from notifications.domain.failure import Failure, FailureKind, SendFailedError
+from notifications.domain.texts import WHATSAPP_LANGUAGE, NoticeText, render
+from notifications.services.ports import Accepted, Outgoing
+from notifications.services.statuses import callback_data
+
+WINDOW = timedelta(hours=23, minutes=55)
+"""The customer service window is 24 hours; the margin covers clocks and a slow send."""
+
+RETRY_ONCE_ATTEMPTS = 2
+
+TEXT, TEMPLATE = "text", "template"
+
+
+class Client(Protocol):
+    """The part of `channels.whatsapp.client.WhatsAppClient` that is used here."""
+
+    async def send(self, payload: Mapping[str, Any]) -> whatsapp.Sent:
+        """Send a body; raises `channels.whatsapp.client.SendFailedError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WhatsAppSender:
+    """Sends notices to E.164 numbers.
+
+    Attributes:
+        client: The API for our business number.
+        last_message: When this number last wrote to us, None when never.
+        template: Name of an approved template with three body parameters (subject, reason, link),
+            in the languages of `WHATSAPP_LANGUAGE`; None when there is none.
+        frontend_url: Where the console is.
+    """
+
+    client: Client
+    last_message: Callable[[str], Awaitable[datetime | None]]
+    template: str | None
+    frontend_url: str
+
+    async def send(self, outgoing: Outgoing, *, now: datetime) -> Accepted:
+        """Send as text within the 24 h window, else as template.
+
+        Without a template the text is tried all the same: what we know of the window is only what
+        reached our webhook. A text that is refused because the window is closed (131047) goes out
+        as template at once; a refusal is certain, so nothing is sent twice.
+
+        Raises:
+            SendFailedError: with the code `131047` and a detail that says so when the window is
+                closed and no template is named.
+        """
+        words = render(
+            outgoing.event,
+            outgoing.context,
+            language=outgoing.language,
+            frontend_url=self.frontend_url,
+        )
+        if not await self._wants_template(outgoing, now):
+            try:
+                return await self._post(outgoing, words, TEXT)
+            except whatsapp.SendFailedError as error:
+                if error.failure.action is not Action.USE_TEMPLATE:
+                    raise SendFailedError(_failure(error.failure, outgoing.attempt)) from error
+        if self.template is None:
+            raise SendFailedError(
+                Failure(
+                    FailureKind.PERMANENT,
+                    "131047",
+                    detail="24 h window closed and NOTIFICATIONS_WHATSAPP_TEMPLATE is not set",
+                )
+            )
+        try:
+            return await self._post(outgoing, words, TEMPLATE)
+        except whatsapp.SendFailedError as error:
+            raise SendFailedError(_failure(error.failure, outgoing.attempt)) from error
+
+    async def _wants_template(self, outgoing: Outgoing, now: datetime) -> bool:
+        if outgoing.context.get("form") == TEMPLATE:
+            return True  # a status said that the window is closed
+        if self.template is None:
+            return False
+        last = await self.last_message(outgoing.recipient)
+        return last is None or now - last > WINDOW
+
+    async def _post(self, outgoing: Outgoing, words: NoticeText, form: str) -> Accepted:
+        message: OutboundMessage | OutboundTemplate = OutboundMessage(
+            text=truncate(words.short, TEXT_BODY)
+        )
+        if form == TEMPLATE:
+            message = OutboundTemplate(
+                name=self.template or "",
+                language=WHATSAPP_LANGUAGE.get(outgoing.language, WHATSAPP_LANGUAGE["pt"]),
+                body_parameters=words.parameters,
+            )
+        try:
+            payload = build_message(
+                message,
+                phone=outgoing.recipient,
+                callback_data=callback_data(outgoing.notification_id),
+            )
+        except PayloadError as error:
+            detail = f"{error.field}: expected {error.expected}"
+            raise SendFailedError(
+                Failure(FailureKind.PERMANENT, "payload_invalid", detail=detail)
+            ) from error
+        sent = await self.client.send(payload)
+        return Accepted(provider_id=sent.provider_id, form=form)
+
+
+def _failure(refusal: SendFailure, attempt: int) -> Failure:
+    """Meta's refusal in our kinds. Its words are left out: they may hold a number."""
+    code = str(refusal.code) if refusal.code is not None else f"http_{refusal.http_status}"
+    if refusal.code is None and refusal.http_status is None:
+        code = "no_answer" if refusal.kind == "unknown" else "connection"
+    kind = FailureKind(refusal.kind)
+    retry_after = refusal.retry_after
+    if refusal.action in {Action.SLOW_NUMBER, Action.PAIR_LIMIT}:
+        kind = FailureKind.RATE_LIMITED
+        # The table's own waits of a few seconds are a floor for a first retry, not the provider's
+        # word: the exponential delay takes their place.
+        if retry_after is not None and retry_after <= timedelta(seconds=5):
+            retry_after = None
+    elif refusal.action is Action.RETRY_ONCE and attempt >= RETRY_ONCE_ATTEMPTS:
+        kind = FailureKind.PERMANENT
+    return Failure(kind, code, refusal.http_status, retry_after, f"whatsapp: {refusal.action}")

@@ -1,0 +1,64 @@
+"""Read who can be told: agents on duty, and the admin named by the settings."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import exists, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from notifications.domain.recipients import Admin, Person, notice_language
+from ticketing.db.tables import Agent, AgentQueue, Queue
+
+
+@dataclass(frozen=True, slots=True)
+class AdminContact:
+    """NOTIFICATIONS_ADMIN_USER_ID (an agent's e-mail or id) and NOTIFICATIONS_ADMIN_PHONE."""
+
+    user_id: str | None = None
+    phone: str | None = None
+
+
+async def on_duty_agents(session: AsyncSession, queue_key: str) -> tuple[Person, ...]:
+    """Active agents on duty who serve the queue; an agent without any queue serves all."""
+    serves_all = ~exists().where(AgentQueue.agent_id == Agent.id)
+    serves_it = (
+        exists()
+        .where(AgentQueue.agent_id == Agent.id)
+        .where(AgentQueue.queue_id == Queue.id)
+        .where(Queue.key == queue_key)
+    )
+    agents = await session.execute(
+        select(Agent.email, Agent.languages)
+        .where(Agent.active, Agent.on_duty, or_(serves_all, serves_it))
+        .order_by(Agent.email)
+    )
+    return tuple(Person(email, notice_language(languages)) for email, languages in agents)
+
+
+async def find_admin(session: AsyncSession, contact: AdminContact) -> Admin:
+    """Where the admin is reached now.
+
+    An e-mail address that belongs to no agent is used as it is: the admin need not be an agent. A
+    disabled agent is not written to.
+    """
+    return Admin(person=await _person(session, contact.user_id), phone=contact.phone)
+
+
+async def _person(session: AsyncSession, user_id: str | None) -> Person | None:
+    if not user_id:
+        return None
+    is_email = "@" in user_id
+    wanted = Agent.email == user_id.lower() if is_email else Agent.id == _uuid(user_id)
+    agent = await session.scalar(select(Agent).where(wanted))
+    if agent is None:
+        return Person(user_id) if is_email else None
+    return Person(agent.email, notice_language(agent.languages)) if agent.active else None
+
+
+def _uuid(value: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(value)
+    except ValueError:
+        return None

@@ -1,0 +1,226 @@
+"""`ponte scheduler`: relays the outbox, sweeps what was left over, runs periodic jobs.
+
+Several may run; the one that holds the lease works, the others wait to take over. Nothing here ends
+the process: a job that fails is logged and tried again with growing pauses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import psycopg
+import structlog
+
+from kit.clock import Clock, SystemClock
+from kit.ids import new_correlation_id
+from kit.logging import configure_logging
+from notifications.broker import DramatiqJobQueue, make_producer_broker
+from notifications.domain.policies import PoliciesError
+from notifications.policy_file import load_policies
+from notifications.services.ports import JobQueue
+from notifications.services.relay import Relay
+from notifications.services.sweep import sweep
+from ponte.processes.leadership import Leadership
+from ponte.processes.notification_parts import admin_contact
+from ponte.processes.worker import stop_on_signals, wait_for
+from ponte.settings import Settings
+from ticketing.db.engine import Database, make_engine
+from ticketing.services.outbox import NOTIFY_CHANNEL
+
+log = structlog.get_logger()
+
+RENEW_EVERY = timedelta(seconds=3)
+"""A third of the lease: two renewals may fail before another process takes over."""
+
+LONGEST_BACKOFF = timedelta(seconds=30)
+STOP_WITHIN = timedelta(seconds=8)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something the leader does again and again.
+
+    Attributes:
+        name: For the log.
+        every: Pause between the end of a run and the next.
+        run: One run; idempotent, because two leaders are possible for a moment.
+        wake: When set by anybody, the next run comes at once.
+    """
+
+    name: str
+    every: timedelta
+    run: Callable[[], Awaitable[object]]
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What jobs are built of."""
+
+    settings: Settings
+    db: Database
+    queue: JobQueue
+    clock: Clock
+
+
+def build_jobs(parts: Parts, *, wake: asyncio.Event) -> tuple[Job, ...]:
+    """Every job of this process. New ones are added here.
+
+    Raises:
+        PoliciesError: when `notifications/policies.yml` is not usable.
+    """
+    relay = Relay(
+        db=parts.db,
+        queue=parts.queue,
+        clock=parts.clock,
+        policies=load_policies(),
+        admin=admin_contact(parts.settings),
+    )
+
+    async def sweep_notifications() -> None:
+        await sweep(parts.db, parts.queue, now=parts.clock.now())
+
+    return (
+        # PostgreSQL's NOTIFY wakes it; the second is for a notice that was lost with a connection.
+        Job("outbox_relay", timedelta(seconds=1), relay.run, wake),
+        Job("outbox_report", timedelta(minutes=1), relay.report_unknown),
+        Job("notification_sweep", timedelta(seconds=1), sweep_notifications),
+    )
+
+
+def run(settings: Settings, more_jobs: Callable[[Parts], Sequence[Job]] = lambda _: ()) -> int:
+    """Run until SIGTERM or SIGINT; the exit code (1: the policies are not usable)."""
+    configure_logging(
+        process="scheduler",
+        json_lines=settings.ponte_log_format == "json",
+        level=settings.ponte_log_level,
+    )
+    try:
+        return asyncio.run(_main(settings, more_jobs))
+    except PoliciesError as error:
+        log.error("scheduler.refused", problems=error.problems)  # noqa: TRY400 - says it all
+        return 1
+
+
+async def _main(settings: Settings, more_jobs: Callable[[Parts], Sequence[Job]]) -> int:
+    stop = stop_on_signals()
+    clock = SystemClock(timedelta(seconds=settings.ponte_clock_offset_seconds))
+    db = Database(make_engine(settings.database_url, pool_size=5))
+    broker = make_producer_broker(settings.redis_url)
+    wake = asyncio.Event()
+    parts = Parts(settings, db, DramatiqJobQueue(broker), clock)
+    scheduler = Scheduler(
+        jobs=(*build_jobs(parts, wake=wake), *more_jobs(parts)),
+        leadership=Leadership(db, name="scheduler", owner=_owner()),
+        clock=clock,
+    )
+    listener = asyncio.create_task(listen(settings.database_url, NOTIFY_CHANNEL, wake))
+    try:
+        await scheduler.run(stop)
+    finally:
+        listener.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await listener
+        await db.close()
+        broker.close()
+    log.info("scheduler.stopped")
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduler:
+    """Runs jobs, each in a loop of its own, while this process leads."""
+
+    jobs: Sequence[Job]
+    leadership: Leadership
+    clock: Clock
+    renew_every: timedelta = RENEW_EVERY
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Lead and work until `stop` is set; then let running jobs end, and hand over."""
+        log.info("scheduler.started", count=len(self.jobs))
+        leading = asyncio.create_task(self._lead(stop))
+        loops = [asyncio.create_task(self._repeat(job, stop)) for job in self.jobs]
+        await stop.wait()
+        for job in self.jobs:
+            job.wake.set()
+        _, late = await asyncio.wait([leading, *loops], timeout=STOP_WITHIN.total_seconds())
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        try:
+            await self.leadership.resign(self.clock.now())
+        except Exception as error:  # noqa: BLE001 - the lease runs out by itself
+            log.warning("scheduler.resign_failed", error_type=type(error).__name__)
+
+    async def _lead(self, stop: asyncio.Event) -> None:
+        led = False
+        while not stop.is_set():
+            try:
+                leads = await self.leadership.campaign(self.clock.now())
+            except Exception as error:  # noqa: BLE001 - a database that restarts must not end us
+                log.warning("scheduler.campaign_failed", error_type=type(error).__name__)
+                leads = self.leadership.leads(self.clock.now())
+            if leads != led:
+                log.info("scheduler.leadership", leader=leads)
+                led = leads
+                for job in self.jobs:
+                    job.wake.set()
+            await wait_for(stop, self.renew_every.total_seconds())
+
+    async def _repeat(self, job: Job, stop: asyncio.Event) -> None:
+        failures = 0
+        while not stop.is_set():
+            pause = job.every
+            job.wake.clear()
+            if self.leadership.leads(self.clock.now()):
+                try:
+                    await job.run()
+                    failures = 0
+                except Exception as error:  # a job that fails is tried again, for ever
+                    failures += 1
+                    pause = min(max(job.every, timedelta(seconds=1)) * 2**failures, LONGEST_BACKOFF)
+                    log.exception(
+                        "scheduler.job_failed",
+                        job_name=job.name,
+                        error_type=type(error).__name__,
+                        attempts=failures,
+                        retry_in_seconds=pause.total_seconds(),
+                    )
+            if failures:
+                # Wake-ups do not cut a backoff short, only the end does.
+                await wait_for(stop, pause.total_seconds())
+            else:
+                await wait_for(job.wake, pause.total_seconds())
+
+
+async def listen(
+    url: str, channel: str, wake: asyncio.Event, *, pause: float = 1.0
+) -> None:
+    """Set `wake` at every NOTIFY on the channel, for ever; reconnects when the line breaks."""
+    while True:
+        try:
+            async with await psycopg.AsyncConnection.connect(
+                url, autocommit=True, connect_timeout=5
+            ) as connection:
+                await connection.execute(f"LISTEN {channel}".encode())
+                wake.set()  # something may have come while nobody listened
+                async for _ in connection.notifies():
+                    wake.set()
+        except (psycopg.Error, OSError) as error:
+            log.warning(
+                "scheduler.listen_failed",
+                error_type=type(error).__name__,
+                retry_in_seconds=pause,
+            )
+        await asyncio.sleep(pause)
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{new_correlation_id()}"

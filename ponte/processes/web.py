@@ -1,0 +1,197 @@
+"""The one public process: webhooks, agents' API and console, and the engines behind them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import structlog
+from sanic import Sanic
+from sqlalchemy import text
+from ticketing.api.app import Deps, create_blueprints
+from ticketing.gateways.language_detector import LanguageDetector
+
+from channels.whatsapp.client import WhatsAppClient
+from kit.clock import SystemClock
+from ponte.processes.simulator_proxy import create_blueprint as simulator_blueprint
+from ponte.processes.wiring import (
+    ROOT,
+    configure_process,
+    make_clock,
+    make_database,
+    make_jitter,
+    read_policy,
+    serve,
+)
+from ponte.settings import Settings
+from ticketing.api.health import create_blueprint as health_blueprint
+from ticketing.api.webhooks import WebhookDeps
+from ticketing.api.webhooks import create_blueprint as webhook_blueprint
+from ticketing.db.engine import Database
+from ticketing.gateways.rasa_bot import RasaBot
+from ticketing.gateways.whatsapp_sender import WhatsAppSender
+from ticketing.services import handoffs
+from ticketing.services.delivery_engine import DeliveryEngine
+from ticketing.services.inbound_engine import InboundEngine
+from ticketing.services.turn_engine import EngineSettings, TurnEngine
+from ticketing.services.turn_runner import owner_name
+
+log = structlog.get_logger()
+
+SWEEP_EVERY = timedelta(seconds=1)
+
+
+@dataclass(slots=True)
+class Engines:
+    """What runs behind the web server."""
+
+    inbound: InboundEngine
+    turns: TurnEngine
+    delivery: DeliveryEngine
+
+
+def run(settings: Settings) -> int:
+    """Serve until told to stop."""
+    configure_process(settings, "web")
+    return serve(make_app(settings), host=settings.ponte_host, port=settings.ponte_port)
+
+
+def make_app(settings: Settings) -> Sanic[Any, Any]:
+    """The app with everything it needs."""
+    clock = make_clock(settings)
+    db = make_database(settings, pool_size=20)
+    limits = httpx.Limits(max_connections=100, max_keepalive_connections=50)
+    http = httpx.AsyncClient(limits=limits)
+    engines = make_engines(settings, db, clock, http)
+    app: Sanic[Any, Any] = Sanic("ponte-web", configure_logging=False)
+    app.config.REQUEST_MAX_SIZE = 4 * 1024 * 1024  # Meta sends up to 3 MB
+    app.config.FALLBACK_ERROR_FORMAT = "json"
+    app.blueprint(health_blueprint(_checks(db)))
+    app.blueprint(webhook_blueprint(_webhook_deps(settings, db, clock, engines)))
+    for blueprint in create_blueprints(
+        Deps.from_settings(settings, db=db, clock=clock, wake=engines.delivery.wake)
+    ):
+        app.blueprint(blueprint)
+    if settings.simulator_on:
+        app.blueprint(simulator_blueprint(http, base_url=settings.ponte_simulator_url))
+    _attach(app, engines, db, http)
+    return app
+
+
+def make_engines(
+    settings: Settings, db: Database, clock: SystemClock, http: httpx.AsyncClient
+) -> Engines:
+    """The engines, wired to the bot and the channels."""
+    policy = read_policy().policy
+    clients: dict[str, WhatsAppClient] = {}
+
+    def client_for(account_id: str) -> WhatsAppClient:
+        number = account_id or settings.whatsapp_phone_number_id
+        if number not in clients:
+            clients[number] = WhatsAppClient(
+                http,
+                base_url=settings.whatsapp_api_base_url,
+                version=settings.whatsapp_api_version,
+                phone_number_id=number,
+                access_token=settings.whatsapp_access_token.get_secret_value(),
+                now=clock.now,
+            )
+        return clients[number]
+
+    delivery = DeliveryEngine(
+        db=db,
+        clock=clock,
+        senders={
+            "whatsapp": WhatsAppSender(
+                client_for, reengagement_template=settings.whatsapp_reengagement_template
+            )
+        },
+        jitter=make_jitter(),
+        unknown_wait=timedelta(seconds=settings.ponte_unknown_resend_seconds),
+    )
+    turns = TurnEngine(
+        db=db,
+        clock=clock,
+        bot=RasaBot(
+            http,
+            base_url=settings.ponte_bot_url,
+            secret=settings.ponte_bot_secret.get_secret_value(),
+        ),
+        detector=LanguageDetector(ROOT / "data" / "nlu"),
+        policy=policy,
+        delivery=delivery,
+        settings=EngineSettings(
+            owner=owner_name("web"),
+            bot_unavailable_after=timedelta(seconds=settings.ponte_bot_unavailable_after_seconds),
+        ),
+    )
+    inbound = InboundEngine(db=db, clock=clock, wake_conversation=turns.wake)
+    return Engines(inbound, turns, delivery)
+
+
+def _webhook_deps(
+    settings: Settings, db: Database, clock: SystemClock, engines: Engines
+) -> WebhookDeps:
+    return WebhookDeps(
+        db=db,
+        clock=clock,
+        app_secrets=settings.app_secrets,
+        verify_token=settings.whatsapp_verify_token.get_secret_value(),
+        accept=engines.inbound.accept,
+    )
+
+
+def _checks(
+    db: Database,
+) -> dict[str, Callable[[], Awaitable[None]]]:
+    """What must answer before this process is ready; the bot may be away, messages wait for it."""
+
+    async def database() -> None:
+        async with db.transaction() as session:
+            await session.execute(text("SELECT 1"))
+
+    return {"database": database}
+
+
+def _attach(app: Sanic[Any, Any], engines: Engines, db: Database, http: httpx.AsyncClient) -> None:
+    tasks: list[asyncio.Task[None]] = []
+
+    @app.after_server_start
+    async def start(_app: Sanic[Any, Any]) -> None:
+        async with db.transaction() as session:
+            await handoffs.sync_queues(session, policy=engines.turns.policy)
+        for name, sweep in (
+            ("inbound", engines.inbound.sweep),
+            ("turns", engines.turns.sweep),
+            ("delivery", engines.delivery.sweep),
+        ):
+            tasks.append(asyncio.create_task(_every(SWEEP_EVERY, name, sweep)))
+
+    @app.before_server_stop
+    async def stop(_app: Sanic[Any, Any]) -> None:
+        for task in tasks:
+            task.cancel()
+        try:
+            # What is under way may end; what does not is found again by the next process.
+            async with asyncio.timeout(5):
+                await engines.turns.drain()
+                await engines.delivery.drain()
+        except TimeoutError:
+            await engines.turns.close()
+        await http.aclose()
+        await db.close()
+
+
+async def _every(interval: timedelta, name: str, sweep: Callable[[], Awaitable[int]]) -> None:
+    while True:
+        try:
+            count = await sweep()
+            if count:
+                log.info("sweep.found", job_name=name, count=count)
+        except Exception:
+            log.exception("sweep.failed", job_name=name)
+        await asyncio.sleep(interval.total_seconds())

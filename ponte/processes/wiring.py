@@ -1,0 +1,78 @@
+"""What every process builds the same way."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sanic import Sanic
+
+from handoff.policy import HandoffPolicy
+from handoff.policy_file import load_policy
+from kit.clock import SystemClock
+from kit.logging import configure_logging
+from ponte.holiday_dates import holiday_dates
+from ponte.settings import Settings
+from ticketing.db.engine import Database, make_engine
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPolicy:
+    """The handoff policy and the text it was read from."""
+
+    policy: HandoffPolicy
+    source: str
+
+
+def configure_process(settings: Settings, name: str) -> None:
+    """Logging for a process of this name."""
+    configure_logging(
+        process=name,
+        json_lines=settings.ponte_log_format == "json",
+        level=settings.ponte_log_level,
+    )
+
+
+def make_clock(settings: Settings) -> SystemClock:
+    """The machine's clock, moved for demonstrations only."""
+    return SystemClock(timedelta(seconds=settings.ponte_clock_offset_seconds))
+
+
+def make_database(settings: Settings, *, pool_size: int = 10) -> Database:
+    """The database of the settings."""
+    return Database(make_engine(settings.ponte_database_url, pool_size=pool_size))
+
+
+def read_policy(path: Path = ROOT / "handoff.yml") -> LoadedPolicy:
+    """The policy file of this checkout.
+
+    Raises:
+        PolicyError: listing everything that is wrong in it, by line.
+    """
+    return LoadedPolicy(
+        load_policy(path, holiday_dates=holiday_dates), path.read_text(encoding="utf-8")
+    )
+
+
+def make_jitter() -> Callable[[], float]:
+    """Numbers in [0, 1) for retry delays; they need no secrecy."""
+    return random.random
+
+
+def serve(app: Sanic[Any, Any], *, host: str, port: int) -> int:
+    """Serve in this process until SIGTERM; one process, one event loop."""
+    app.run(
+        host=host,
+        port=port,
+        single_process=True,
+        access_log=False,
+        motd=False,
+        debug=False,
+    )
+    return 0

@@ -1,0 +1,376 @@
+"""All settings, from the environment and an optional `.env`: the only reader of both.
+
+A field's name is the variable's name in lower case; its description is what an error says was
+expected. `.env.example` documents every one. Secrets have no default: `ponte up` makes the ones it
+needs (`ponte.generated_secrets`), a deployment sets them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from ponte import setting_types as kinds
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The project's folder: relative paths in settings start here, wherever the command runs."""
+
+_PREFIXES = ("PONTE_", "WHATSAPP_", "SMTP_", "TWILIO_", "FCM_", "SLA_", "DLQ_", "NOTIFICATIONS_")
+_NOT_SETTINGS = frozenset({"PONTE_ENV_FILE", "PONTE_SPECS_DIR"})
+
+
+class SettingsError(Exception):
+    """Everything that is missing or wrong, one line each: `NAME: expected ..., got ...`."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        lines = "\n".join(f"  {problem}" for problem in self.problems)
+        super().__init__(f"the settings are not complete (see .env.example):\n{lines}")
+
+
+class Process(StrEnum):
+    """The processes, because each needs other settings."""
+
+    UP = "up"
+    WEB = "web"
+    BOT = "bot"
+    ACTIONS = "actions"
+    WORKER = "worker"
+    SCHEDULER = "scheduler"
+    DATABASE_ONLY = "database"
+    """Commands that only read or write rows: migrate, agents, handoff explain."""
+
+
+_WHATSAPP = (
+    "whatsapp_app_secret",
+    "whatsapp_verify_token",
+    "whatsapp_access_token",
+    "whatsapp_phone_number_id",
+)
+_DATABASES = ("ponte_database_url", "ponte_redis_url")
+_NEEDED: Mapping[Process, tuple[str, ...]] = {
+    Process.UP: (),
+    Process.WEB: (*_DATABASES, "ponte_bot_url", "ponte_bot_secret", *_WHATSAPP),
+    Process.BOT: ("ponte_rasa_database_url", "ponte_bot_secret", "ponte_actions_url"),
+    Process.ACTIONS: (*_DATABASES, "ponte_actions_url"),
+    Process.WORKER: (*_DATABASES, "whatsapp_access_token", "whatsapp_phone_number_id"),
+    Process.SCHEDULER: (*_DATABASES, "ponte_bot_url", "ponte_bot_secret", *_WHATSAPP),
+    Process.DATABASE_ONLY: ("ponte_database_url",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WhatsAppSettings:
+    """The WhatsApp Cloud API account; the simulator's own values when it stands in for Meta."""
+
+    app_secrets: tuple[str, ...] = field(repr=False)
+    """One or, while rotating, two: a signature by any of them is right."""
+    verify_token: str = field(repr=False)
+    access_token: str = field(repr=False)
+    phone_number_id: str
+    api_base_url: str
+    api_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpSettings:
+    """The mail server for notices to agents."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    sender: str
+    tls: Literal["starttls", "ssl", "none"]
+
+
+class Settings(BaseModel):
+    """Every setting of every process. `Settings.from_environment(process)` makes and checks it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    # -- Ponte itself
+    ponte_database_url: kinds.PostgresUrl = ""
+    ponte_rasa_database_url: kinds.PostgresUrl = ""
+    ponte_redis_url: kinds.RedisUrl = ""
+    ponte_host: kinds.Host = "127.0.0.1"
+    ponte_port: kinds.Port = 8080
+    ponte_public_url: kinds.HttpUrl = ""
+    ponte_state_dir: Annotated[Path, Field(description="a folder's path")] = Path(".ponte")
+    ponte_bot_url: kinds.HttpUrl = ""
+    ponte_bot_secret: kinds.Secret = None
+    ponte_actions_url: kinds.HttpUrl = ""
+    ponte_actions_secret: kinds.Secret = None
+    ponte_session_hours: kinds.Hours = 8.0
+    ponte_log_format: Annotated[
+        Literal["console", "json"], Field(description="console or json")
+    ] = "console"
+    ponte_log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+        Field(description="DEBUG, INFO, WARNING or ERROR"),
+    ] = "INFO"
+    ponte_clock_offset_seconds: Annotated[
+        float, Field(description="seconds, also negative", allow_inf_nan=False)
+    ] = 0.0
+    ponte_simulator: Annotated[bool | None, Field(description="on or off")] = None
+    ponte_simulator_url: kinds.HttpUrl = ""
+    ponte_bot_unavailable_after_seconds: kinds.PositiveSeconds = 5.0
+    ponte_metrics_token: kinds.Secret = None
+    ponte_trusted_proxies: kinds.Networks = ()
+    # -- WhatsApp Cloud API
+    whatsapp_app_secret: kinds.OneOrTwoSecrets = ()
+    whatsapp_verify_token: kinds.PlainSecret = None
+    whatsapp_access_token: kinds.PlainSecret = None
+    whatsapp_phone_number_id: kinds.Digits = ""
+    whatsapp_api_base_url: kinds.HttpUrl = "https://graph.facebook.com"
+    whatsapp_api_version: kinds.GraphVersion = "v25.0"
+    # -- e-mail
+    smtp_host: Annotated[str, Field(description="a host name")] = ""
+    smtp_port: Annotated[
+        int | None, Field(description="a port number from 1 to 65535", ge=1, le=65535)
+    ] = None
+    smtp_user: Annotated[str, Field(description="a user name")] = ""
+    smtp_pass: kinds.PlainSecret = None
+    smtp_from: kinds.Mailbox = ""
+    smtp_tls: Annotated[
+        Literal["starttls", "ssl", "none"], Field(description="starttls, ssl or none")
+    ] = "starttls"
+    # -- notices
+    frontend_url: kinds.HttpUrl = ""
+    notifications_admin_user_id: Annotated[
+        str, Field(description="an agent's e-mail address or id")
+    ] = ""
+    notifications_admin_phone: kinds.Phone = ""
+    notifications_backlog_threshold: kinds.Count = 100
+    twilio_account_sid: kinds.TwilioAccount = ""
+    twilio_auth_token: kinds.PlainSecret = None
+    twilio_from: kinds.Phone = ""
+    fcm_project_id: Annotated[str, Field(description="a Firebase project id")] = ""
+    fcm_service_account_json: kinds.ServiceAccount = None
+    # -- dead letters
+    max_dlq_attempt: kinds.Count = 3
+    dlq_audit_file: Annotated[Path | None, Field(description="a file's path")] = None
+    dlq_alert_webhook_url: kinds.HttpUrl = ""
+    # -- SLA monitor
+    sla_monitor_enabled: Annotated[bool, Field(description="true or false")] = True
+    sla_monitor_interval_ms: kinds.Milliseconds = 60_000
+    sla_monitor_batch: kinds.Count = 200
+    sla_warning_threshold: Annotated[
+        float, Field(description="a number between 0 and 1, such as 0.7", gt=0, lt=1)
+    ] = 0.7
+    sla_alert_cooldown_ms: kinds.Milliseconds = 900_000
+
+    @classmethod
+    def from_environment(
+        cls,
+        process: Process = Process.UP,
+        *,
+        environment: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Read, check and return the settings.
+
+        Args:
+            process: Decides which settings must be there.
+            environment: Instead of the real environment and `.env` (tests, `ponte up`).
+
+        Raises:
+            SettingsError: one message with everything that is missing or wrong.
+        """
+        raw = read_environment() if environment is None else environment
+        given = {
+            name: raw[name.upper()]
+            for name in cls.model_fields
+            # An empty variable counts as not set: `.env.example` is copied with empty values.
+            if raw.get(name.upper(), "").strip()
+        }
+        problems = []
+        try:
+            settings = cls.model_validate(given)
+        except ValidationError as error:
+            wrong = list(dict.fromkeys(str(item["loc"][0]) for item in error.errors()))
+            problems = [_problem(name, given[name]) for name in wrong]
+            # The rest is still checked, so that one message names everything.
+            settings = cls.model_validate({k: v for k, v in given.items() if k not in wrong})
+        present = set(given)
+        needed = list(_NEEDED[process])
+        if process is Process.WEB and settings.simulator_on:
+            needed.append("ponte_simulator_url")
+        absent = [name for name in needed if name not in present]
+        problems += [_missing(name) for name in absent]
+        problems += settings._combinations(present | set(absent))
+        if problems:
+            raise SettingsError(problems)
+        return settings
+
+    def _combinations(self, present: set[str]) -> list[str]:
+        """Settings that only make sense together."""
+        problems = []
+        together = [
+            ("smtp_user", "smtp_pass"),
+            ("twilio_account_sid", "twilio_auth_token", "twilio_from"),
+        ]
+        if "smtp_host" in present:
+            together.append(("smtp_host", "smtp_from"))
+        if self.ponte_simulator is not True:
+            together.append(_WHATSAPP)
+        for names in together:
+            there = [name for name in names if name in present]
+            if there:
+                problems += [
+                    f"{_missing(name)} (because {there[0].upper()} is set)"
+                    for name in names
+                    if name not in present
+                ]
+        return problems
+
+    # -- what processes ask for, with units --------------------------------------------------------
+
+    @property
+    def simulator_on(self) -> bool:
+        """Whether the simulator stands in for Meta: as set, else when no account is configured."""
+        if self.ponte_simulator is not None:
+            return self.ponte_simulator
+        return not self.whatsapp_app_secret and self.whatsapp_access_token is None
+
+    @property
+    def whatsapp(self) -> WhatsAppSettings:
+        """The WhatsApp account.
+
+        Raises:
+            SettingsError: when it is not configured.
+        """
+        missing = [name for name in _WHATSAPP if not getattr(self, name)]
+        if missing:
+            raise SettingsError(_missing(name) for name in missing)
+        return WhatsAppSettings(
+            app_secrets=tuple(secret.get_secret_value() for secret in self.whatsapp_app_secret),
+            verify_token=_reveal(self.whatsapp_verify_token),
+            access_token=_reveal(self.whatsapp_access_token),
+            phone_number_id=self.whatsapp_phone_number_id,
+            api_base_url=self.whatsapp_api_base_url.rstrip("/"),
+            api_version=self.whatsapp_api_version,
+        )
+
+    @property
+    def smtp(self) -> SmtpSettings | None:
+        """The mail server; None when none is configured."""
+        if not self.smtp_host:
+            return None
+        usual = {"starttls": 587, "ssl": 465, "none": 25}  # RFC 8314 and RFC 5321
+        return SmtpSettings(
+            host=self.smtp_host,
+            port=self.smtp_port or usual[self.smtp_tls],
+            user=self.smtp_user,
+            password=_reveal(self.smtp_pass),
+            sender=self.smtp_from,
+            tls=self.smtp_tls,
+        )
+
+    @property
+    def bot_secret(self) -> str:
+        """What the gateway shows the bot; empty when not set."""
+        return _reveal(self.ponte_bot_secret)
+
+    @property
+    def actions_secret(self) -> str:
+        """What Rasa shows the action server; empty when not set."""
+        return _reveal(self.ponte_actions_secret)
+
+    @property
+    def metrics_token(self) -> str:
+        """Bearer token of /metrics; empty when not set."""
+        return _reveal(self.ponte_metrics_token)
+
+    @property
+    def public_url(self) -> str:
+        """How the world reaches us, without a slash at the end."""
+        host = "127.0.0.1" if self.ponte_host in {"0.0.0.0", "::"} else self.ponte_host  # noqa: S104
+        shown = f"[{host}]" if ":" in host else host
+        return self.ponte_public_url.rstrip("/") or f"http://{shown}:{self.ponte_port}"
+
+    @property
+    def console_url(self) -> str:
+        """Where links in notices lead, without a slash at the end."""
+        return self.frontend_url.rstrip("/") or self.public_url
+
+    @property
+    def state_dir(self) -> Path:
+        """Absolute path of the folder for everything that is made at run time."""
+        return (ROOT / self.ponte_state_dir).resolve()
+
+    @property
+    def session_idle(self) -> timedelta:
+        """After how long without a request an agent has to log in again."""
+        return timedelta(hours=self.ponte_session_hours)
+
+    @property
+    def clock_offset(self) -> timedelta:
+        """By how much the clock is moved (demonstrations only)."""
+        return timedelta(seconds=self.ponte_clock_offset_seconds)
+
+    @property
+    def bot_unavailable_after(self) -> timedelta:
+        """After how long without an answer the bot counts as unavailable for a turn."""
+        return timedelta(seconds=self.ponte_bot_unavailable_after_seconds)
+
+    @property
+    def sla_monitor_interval(self) -> timedelta:
+        """How often the SLA clocks are looked at."""
+        return timedelta(milliseconds=self.sla_monitor_interval_ms)
+
+    @property
+    def sla_alert_cooldown(self) -> timedelta:
+        """How long an alert of the same ticket and status is not repeated."""
+        return timedelta(milliseconds=self.sla_alert_cooldown_ms)
+
+
+def read_environment() -> dict[str, str]:
+    """The environment over `.env` (PONTE_ENV_FILE names another file; empty: none).
+
+    Values of the file are taken as they are: no `${...}` is put in, a password may hold a dollar.
+    """
+    real = dict(os.environ)  # noqa: TID251 - this is the one place
+    name = real.get("PONTE_ENV_FILE", ".env")
+    if not name:
+        return real
+    path = ROOT / name
+    if not path.is_file():
+        return real
+    from_file = {k: v for k, v in dotenv_values(path, interpolate=False).items() if v is not None}
+    return from_file | real
+
+
+def unknown_names(environment: Mapping[str, str]) -> list[str]:
+    """Variables that look like ours and are none: probably misspelt."""
+    known = {name.upper() for name in Settings.model_fields}
+    return sorted(
+        name
+        for name in environment
+        if name.startswith(_PREFIXES) and name not in known and name not in _NOT_SETTINGS
+    )
+
+
+def _problem(name: str, value: str) -> str:
+    """One line. Values that may be secret are not repeated."""
+    shown = "something else" if kinds.is_secret(Settings.model_fields[name]) else repr(value)
+    return f"{name.upper()}: expected {_expected(name)}, got {shown}"
+
+
+def _missing(name: str) -> str:
+    return f"{name.upper()}: missing; expected {_expected(name)}"
+
+
+def _expected(name: str) -> str:
+    return Settings.model_fields[name].description or "a value"
+
+
+def _reveal(secret: SecretStr | None) -> str:
+    return "" if secret is None else secret.get_secret_value()

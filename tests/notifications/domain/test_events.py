@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+
+from notifications.domain.events import EventPayloadError, policy_events, ticket_facts
+
+PAYLOAD = {
+    "ticket_id": "01890000-0000-7000-8000-000000000001",
+    "ticket_number": 1001,
+    "queue_key": "n1",
+    "queue_name": "Primeiro nível",
+    "level": "N1",
+    "priority": "normal",
+    "reason": "vip",
+    "something_new": {"x": 1},
+}
+
+
+def facts(**changes):
+    return ticket_facts(PAYLOAD | changes)
+
+
+def test_unknown_keys_are_ignored_and_optional_ones_may_lack():
+    assert facts().severity is None
+    assert facts(queue_name=None).queue_name == "n1"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("ticket_id", None),
+        ("ticket_id", "1001"),
+        ("ticket_id", 7),
+        ("ticket_number", "1001"),
+        ("ticket_number", True),
+        ("ticket_number", None),
+        ("queue_key", ""),
+        ("queue_key", None),
+        ("level", 1),
+        ("priority", None),
+        ("reason", 5),
+        ("severity", []),
+    ],
+)
+def test_a_wrong_field_is_named(field, value):
+    with pytest.raises(EventPayloadError, match=f"^payload.{field}: expected"):
+        facts(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("topic", "priority", "expected"),
+    [
+        ("ticket.opened", "normal", ("ticket-opened",)),
+        ("ticket.opened", "low", ("ticket-opened",)),
+        ("ticket.opened", "high", ("ticket-priority-high", "ticket-opened")),
+        ("ticket.opened", "urgent", ("ticket-priority-high", "ticket-opened")),
+        ("ticket.escalated", "urgent", ("ticket-escalation",)),
+        ("ticket.priority_changed", "high", ("ticket-priority-high",)),
+        ("ticket.priority_changed", "normal", ()),
+    ],
+)
+def test_the_occasions_of_an_event_come_weightiest_first(topic, priority, expected):
+    assert policy_events(topic, facts(priority=priority)) == expected
+
+
+def test_an_unknown_topic_is_an_error():
+    with pytest.raises(ValueError, match="'ticket.eaten' is not known"):
+        policy_events("ticket.eaten", facts())

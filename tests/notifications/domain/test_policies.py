@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from notifications.domain.events import PolicyEvent
+from notifications.domain.jobs import Channel
+from notifications.domain.policies import Audience, PoliciesError, Route, parse_policies
+from notifications.policy_file import load_policies
+
+GOOD = {
+    "version": 1,
+    "events": {
+        event.value: {"notify": [{"to": "admin", "channel": "email"}]} for event in PolicyEvent
+    },
+}
+
+
+def changed(change):
+    document = copy.deepcopy(GOOD)
+    change(document)
+    return document
+
+
+def test_the_shipped_file_covers_every_event():
+    policies = load_policies()
+
+    assert set(policies) == set(PolicyEvent)
+    assert policies[PolicyEvent.TICKET_OPENED].routes == (
+        Route(Audience.ON_DUTY_AGENTS, Channel.EMAIL),
+        Route(Audience.ADMIN, Channel.WHATSAPP),
+    )
+    assert policies[PolicyEvent.TICKET_PRIORITY_HIGH].urgent
+
+
+def test_an_event_is_silenced_by_an_empty_list_only():
+    document = changed(lambda d: d["events"]["ticket-opened"].update(notify=[]))
+
+    assert parse_policies(document)[PolicyEvent.TICKET_OPENED].routes == ()
+
+
+def set_route(document, **route):
+    document["events"]["ticket-opened"]["notify"] = [route]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda d: d.update(version=2), "version: expected 1, got 2"),
+        (lambda d: d.pop("version"), "version: expected 1, got None"),
+        (lambda d: d.update(extra=1), "(file): unknown key 'extra'; expected events, version"),
+        (lambda d: d.update(events=[]), "events: expected a mapping, got []"),
+        (lambda d: d["events"].pop("ticket-opened"), "events.ticket-opened: is missing"),
+        (lambda d: d["events"].update({"ticket-closed": {}}), "unknown key 'ticket-closed'"),
+        (
+            lambda d: d["events"].update({"ticket-opened": None}),
+            "events.ticket-opened: expected a mapping, got None",
+        ),
+        (
+            lambda d: d["events"]["ticket-opened"].pop("notify"),
+            "events.ticket-opened.notify: expected a list of {to, channel}, got None",
+        ),
+        (
+            lambda d: d["events"]["ticket-opened"].update(urgent="yes"),
+            "events.ticket-opened.urgent: expected true or false, got 'yes'",
+        ),
+        (
+            lambda d: set_route(d, to="boss", channel="email"),
+            "notify[0].to: expected one of on_duty_agents, admin, got 'boss'",
+        ),
+        (
+            lambda d: set_route(d, to="admin", channel="pigeon"),
+            "notify[0].channel: expected one of email, whatsapp, got 'pigeon'",
+        ),
+        (lambda d: set_route(d, to="admin"), "notify[0].channel: expected one of"),
+        (
+            lambda d: set_route(d, to="on_duty_agents", channel="whatsapp"),
+            "agents are reached by email only, got 'whatsapp'",
+        ),
+        (
+            lambda d: d["events"]["ticket-opened"]["notify"].append(
+                {"to": "admin", "channel": "email"}
+            ),
+            "notify[1]: is there twice",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_its_place_and_what_was_expected(change, problem):
+    with pytest.raises(PoliciesError) as caught:
+        parse_policies(changed(change))
+
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize("document", [None, [], "x", 1])
+def test_a_document_that_is_no_mapping_is_refused(document):
+    with pytest.raises(PoliciesError, match=r"\(file\): expected a mapping"):
+        parse_policies(document)
+
+
+def test_all_mistakes_are_listed_at_once():
+    document = changed(lambda d: (d.update(version=9), d["events"].pop("ticket-opened")))
+
+    with pytest.raises(PoliciesError) as caught:
+        parse_policies(document)
+
+    assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(b"a: [", "is not valid YAML"), (b"\xff\xfe\x00", "is not valid YAML"), (None, "read")],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path, content, problem):
+    path = tmp_path / "policies.yml"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(PoliciesError, match=f"policies.yml.*{problem}"):
+        load_policies(path)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from handoff.policy import REASONS
+from notifications.domain.events import PolicyEvent
+from notifications.domain.texts import render
+from notifications.domain.words import CATALOGUES, PT
+
+TICKET = uuid.UUID("01890000-0000-7000-8000-000000000001")
+CONTEXT = {
+    "ticket_id": str(TICKET),
+    "ticket_number": 1001,
+    "queue_name": "Segundo nível",
+    "level": "N2",
+    "from_level": "N1",
+    "priority": "high",
+    "severity": "S2",
+    "reason": "customer_request",
+}
+
+
+def words(event="ticket-opened", language="pt", **changes):
+    return render(
+        event, CONTEXT | changes, language=language, frontend_url="https://ponte.example/"
+    )
+
+
+@pytest.mark.parametrize("language", CATALOGUES)
+def test_no_catalogue_lacks_a_text_or_a_placeholder(language):
+    import string  # noqa: PLC0415
+
+    def places(text):
+        return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+    catalogue = CATALOGUES[language]
+    assert set(catalogue) == set(PT)
+    assert {key: places(text) for key, text in catalogue.items()} == {
+        key: places(text) for key, text in PT.items()
+    }
+
+
+@pytest.mark.parametrize("language", CATALOGUES)
+def test_every_reason_of_a_handoff_has_words(language):
+    assert {f"reason.{code}" for code in REASONS} <= set(CATALOGUES[language])
+
+
+@pytest.mark.parametrize("language", CATALOGUES)
+@pytest.mark.parametrize("event", PolicyEvent)
+def test_every_event_reads_in_every_language_and_leads_to_the_ticket(event, language):
+    text = words(event.value, language)
+
+    for part in (text.text, text.html, text.short, text.parameters[2]):
+        assert f"https://ponte.example/console/tickets/{TICKET}" in part
+    assert "1001" in text.subject
+    assert "{" not in text.text
+    assert "\n" not in text.subject
+
+
+def test_portuguese_says_the_facts_in_words():
+    text = words("ticket-escalation")
+
+    assert text.subject == "[Ponte] Atendimento #1001 escalado para N2: Segundo nível"
+    for fact in ("o cliente pediu uma pessoa", "N1 para N2", "alta", "S2", "Segundo nível"):
+        assert fact in text.text
+        assert fact in text.html
+
+
+def test_an_unknown_language_reads_portuguese():
+    assert words(language="fr") == words(language="pt")
+
+
+def test_a_reason_newer_than_the_catalogue_is_still_words():
+    assert "angry customer" in words(reason="angry_customer").text
+
+
+def test_a_queue_name_can_neither_break_a_header_nor_the_page():
+    text = words(queue_name="<b>Fila</b>\r\nBcc: x@example.com")
+
+    assert "\n" not in text.subject
+    assert "\r" not in text.subject
+    assert "<b>Fila</b>" not in text.html
+    assert "&lt;b&gt;Fila&lt;/b&gt;" in text.html
+
+
+def test_the_admin_is_told_why_the_notice_came_to_them():
+    text = words(nobody_on_duty=True)
+
+    assert "Ninguém de plantão" in text.text
+    assert "Ninguém de plantão" in text.html
+    assert "Ninguém de plantão" in text.short
+    assert "Ninguém de plantão" not in words().text
+
+
+def test_a_failed_notice_names_channel_and_error():
+    text = words("notification-failed", failed_channel="whatsapp", failed_code="131047")
+
+    assert "Canal que falhou: WhatsApp" in text.text
+    assert "Erro: 131047" in text.text
+
+
+def test_a_context_from_an_older_version_still_renders():
+    text = render("ticket-opened", {}, language="pt", frontend_url="http://x")
+
+    assert text.parameters[1] == "-"

@@ -1,0 +1,193 @@
+"""One customer message on its way through the bot: facts, and what they mean for the rules.
+
+`TurnFacts` is what Ponte knows before the bot is asked. It travels to Rasa as metadata and comes
+back to the action server, so that both sides build the same snapshot.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from typing import Any
+
+from handoff.policy import HandoffPolicy, match_keywords
+from handoff.snapshot import ConversationSnapshot
+
+# What Ponte itself writes into buttons: an intent, and entities as JSON.
+PAYLOAD = re.compile(r"/[a-z][a-z0-9_]*(\{.*\})?", re.DOTALL)
+
+MAX_TEXT_FOR_BOT = 1000
+"""Characters the bot reads. Longer texts are stored whole; the classifier gains nothing from more,
+and its time grows with the length."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFacts:
+    """What is known of a turn before the bot reads it; JSON types only."""
+
+    message_id: str
+    conversation_id: str
+    correlation_id: str
+    channel: str
+    sent_at: str
+    message_kind: str = "text"
+    language: str = "pt"
+    detected_language: str = "pt"
+    language_confidence: float = 1.0
+    language_served: bool = True
+    failures: int = 0
+    clarifications_asked: int = 0
+    clarification_open: bool = False
+    clarification_answer: str | None = None
+    already_offered: list[str] = field(default_factory=list)
+    last_intent: str | None = None
+    contact_vip: bool = False
+    contact_segment: str | None = None
+    has_open_ticket: bool = False
+    model: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Metadata for Rasa."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> TurnFacts:
+        """Read metadata; unknown keys are ignored.
+
+        Raises:
+            ValueError: naming the key that is missing.
+        """
+        known = {item.name for item in fields(cls)}
+        try:
+            return cls(**{name: part for name, part in value.items() if name in known})
+        except TypeError as error:
+            message = f"turn metadata: {error}"
+            raise ValueError(message) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Parse:
+    """What Rasa understood."""
+
+    intent: str | None = None
+    ranking: tuple[tuple[str, float], ...] = ()
+    entities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def from_rasa(cls, value: Mapping[str, Any]) -> Parse:
+        """Read `parse_data`, or a tracker's `latest_message`, tolerant of missing parts."""
+        intent = (value.get("intent") or {}).get("name")
+        ranking = tuple(
+            (str(item["name"]), float(item["confidence"]))
+            for item in value.get("intent_ranking") or ()
+            if item.get("name") is not None
+        )
+        if not ranking and intent is not None:
+            ranking = ((intent, float((value.get("intent") or {}).get("confidence") or 0.0)),)
+        return cls(intent, ranking, entities_of(value.get("entities") or ()))
+
+
+def entities_of(found: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
+    """Rasa's list of entities as name -> values, in order, without repeats."""
+    grouped: dict[str, list[str]] = {}
+    for item in found:
+        name, value = item.get("entity"), item.get("value")
+        if name is not None and value is not None:
+            values = grouped.setdefault(str(name), [])
+            if str(value) not in values:
+                values.append(str(value))
+    return {name: tuple(values) for name, values in grouped.items()}
+
+
+def snapshot_of(
+    facts: TurnFacts,
+    parse: Parse,
+    policy: HandoffPolicy,
+    *,
+    text: str,
+    active_form: str | None = None,
+    trigger: str = "message",
+) -> ConversationSnapshot:
+    """All that a rule may know about this turn. The text itself stays out of it."""
+    return ConversationSnapshot(
+        turn_id=facts.message_id,
+        conversation_id=facts.conversation_id,
+        channel=facts.channel,
+        now=datetime.fromisoformat(facts.sent_at),
+        message_kind=facts.message_kind,
+        text_length=len(text) if facts.message_kind == "text" else 0,
+        top_intent=parse.intent,
+        ranking=parse.ranking,
+        entities=parse.entities,
+        keywords=match_keywords(text, policy) if facts.message_kind == "text" else (),
+        language=facts.detected_language,
+        language_confidence=facts.language_confidence,
+        language_served=facts.language_served,
+        failures=facts.failures,
+        clarifications_asked=facts.clarifications_asked,
+        clarification_open=facts.clarification_open,
+        clarification_answer=facts.clarification_answer,
+        already_offered=tuple(facts.already_offered),
+        repeated_question=facts.last_intent is not None and facts.last_intent == parse.intent,
+        contact_vip=facts.contact_vip,
+        contact_segment=facts.contact_segment,
+        has_open_ticket=facts.has_open_ticket,
+        active_form=active_form,
+        trigger=trigger,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Understanding:
+    """Counters over the turns of a conversation that the rules read."""
+
+    failures: int = 0
+    clarifications_asked: int = 0
+    already_offered: tuple[str, ...] = ()
+    last_intent: str | None = None
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Understanding:
+        """Read what `to_json` wrote; empty for a conversation that begins."""
+        return cls(
+            failures=int(value.get("failures", 0)),
+            clarifications_asked=int(value.get("clarifications_asked", 0)),
+            already_offered=tuple(value.get("already_offered", ())),
+            last_intent=value.get("last_intent"),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What is stored with the conversation."""
+        return {
+            "failures": self.failures,
+            "clarifications_asked": self.clarifications_asked,
+            "already_offered": list(self.already_offered),
+            "last_intent": self.last_intent,
+        }
+
+    def after(
+        self,
+        *,
+        outcome: str,
+        counts_as_failure: bool,
+        offered: tuple[str, ...],
+        intent: str | None,
+    ) -> Understanding:
+        """The counters after a turn with this outcome."""
+        if outcome == "clarify":
+            return Understanding(
+                failures=self.failures + 1,
+                clarifications_asked=self.clarifications_asked + 1,
+                already_offered=(*self.already_offered, *offered),
+                last_intent=self.last_intent,
+            )
+        if counts_as_failure:
+            return Understanding(
+                self.failures + 1,
+                self.clarifications_asked,
+                self.already_offered,
+                self.last_intent,
+            )
+        return Understanding(last_intent=intent)

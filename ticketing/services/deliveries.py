@@ -1,0 +1,265 @@
+"""Claim, send, record: how a message leaves, and what the provider's statuses say of it.
+
+No transaction is open while a message is being sent. A process that dies in between leaves the row
+in `sending`; when its lease runs out the row becomes `unknown`, waits for a status that carries its
+id, and only then is sent again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import and_, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from channels.message import OutboundMessage, StatusUpdate
+from ticketing.db.engine import Database
+from ticketing.db.tables import Conversation, Message
+from ticketing.domain import control
+from ticketing.domain.delivery import (
+    Failure,
+    GiveUp,
+    TryAgain,
+    after_failure,
+    raised,
+    state_of_status,
+)
+from ticketing.domain.enums import Author, DeliveryState, Direction
+from ticketing.services.control import state_of
+
+log = structlog.get_logger()
+
+SEND_LEASE = timedelta(seconds=20)  # longer than the sending client's own time-outs together
+WINDOW = timedelta(hours=24)
+# Meta computes the customer service window from its own clock; the margin covers the difference.
+WINDOW_MARGIN = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """A claimed message: all that a sender needs."""
+
+    message_id: uuid.UUID
+    conversation_id: uuid.UUID
+    channel: str
+    account_id: str
+    address: str
+    message: OutboundMessage
+    attempt: int
+    correlation_id: str
+    window_open: bool
+    language: str
+
+
+def dispatch_of(message: Message, conversation: Conversation, *, now: datetime) -> Dispatch:
+    """What to send for this claimed row."""
+    last = conversation.last_customer_message_at
+    return Dispatch(
+        message_id=message.id,
+        conversation_id=conversation.id,
+        channel=conversation.channel,
+        account_id=conversation.account_id,
+        address=conversation.address,
+        message=OutboundMessage.from_json(message.data),
+        attempt=message.attempts,
+        correlation_id=message.correlation_id,
+        window_open=last is not None and now < last + WINDOW - WINDOW_MARGIN,
+        language=conversation.language,
+    )
+
+
+def mark_claimed(message: Message, *, now: datetime) -> None:
+    """Put a row in `sending` under a lease; the caller commits before it sends."""
+    message.delivery = DeliveryState.SENDING.value
+    message.attempts += 1
+    message.lease_until = now + SEND_LEASE
+    message.next_attempt_at = None
+
+
+async def claim(db: Database, message_id: uuid.UUID, *, now: datetime) -> Dispatch | None:
+    """Take one message for sending; None when it is not its turn, or it must not leave any more."""
+    async with db.transaction() as session:
+        message = await session.get(Message, message_id)
+        if message is None or message.direction != Direction.OUTBOUND.value:
+            return None
+        # The conversation first, then its message: the one order of locks.
+        conversation = await session.scalar(
+            select(Conversation).where(Conversation.id == message.conversation_id).with_for_update()
+        )
+        await session.refresh(message, with_for_update=True)
+        if conversation is None or not _is_due(message, now=now):
+            return None
+        if await _has_earlier_waiting(session, message):
+            return None
+        if not control.may_leave(
+            state_of(conversation),
+            author=Author(message.author),
+            epoch=message.control_epoch,
+        ):
+            _drop(message)
+            return None
+        mark_claimed(message, now=now)
+        return dispatch_of(message, conversation, now=now)
+
+
+def _is_due(message: Message, *, now: datetime) -> bool:
+    waiting = message.delivery in {DeliveryState.PENDING.value, DeliveryState.UNKNOWN.value}
+    return waiting and (message.next_attempt_at is None or message.next_attempt_at <= now)
+
+
+def _drop(message: Message) -> None:
+    message.delivery = DeliveryState.DROPPED.value
+    message.next_attempt_at = None
+    message.delivery_error = {"code": "stale_epoch", "detail": "a person took over meanwhile"}
+    log.info("delivery.dropped", message_id=str(message.id), reason="stale_epoch")
+
+
+async def _has_earlier_waiting(session: AsyncSession, message: Message) -> bool:
+    """Whether an older message of this conversation has still to leave: order is kept."""
+    other = aliased(Message)
+    found = await session.scalar(
+        select(other.id)
+        .where(
+            other.conversation_id == message.conversation_id,
+            other.direction == Direction.OUTBOUND.value,
+            other.delivery.in_(
+                [DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.UNKNOWN]
+            ),
+            other.id < message.id,
+        )
+        .limit(1)
+    )
+    return found is not None
+
+
+async def record_sent(db: Database, message_id: uuid.UUID, *, provider_id: str) -> None:
+    """The provider accepted it. A status that came first is not overwritten."""
+    async with db.transaction() as session:
+        message = await session.get(Message, message_id, with_for_update=True)
+        if message is None or message.delivery is None:
+            return
+        message.provider_id = message.provider_id or provider_id
+        present = DeliveryState(message.delivery)
+        message.delivery = raised(present, DeliveryState.SENT).value
+        message.lease_until = None
+        message.next_attempt_at = None
+
+
+async def record_failure(
+    db: Database,
+    message_id: uuid.UUID,
+    *,
+    failure: Failure,
+    now: datetime,
+    jitter: float,
+    unknown_wait: timedelta,
+) -> TryAgain | GiveUp | None:
+    """An attempt failed: plan the next one or give up. None when a status came meanwhile."""
+    async with db.transaction() as session:
+        message = await session.get(Message, message_id, with_for_update=True)
+        if message is None or message.delivery != DeliveryState.SENDING.value:
+            return None
+        plan = after_failure(
+            failure, attempt=message.attempts, jitter=jitter, unknown_wait=unknown_wait
+        )
+        message.lease_until = None
+        message.delivery_error = {
+            "code": failure.code,
+            "detail": failure.detail,
+            "http_status": failure.http_status,
+        }
+        if isinstance(plan, GiveUp):
+            message.delivery = DeliveryState.FAILED.value
+            message.next_attempt_at = None
+        else:
+            message.delivery = plan.state.value
+            message.next_attempt_at = now + plan.delay
+            if not plan.spends_attempt:
+                message.attempts -= 1
+        return plan
+
+
+async def apply_status(session: AsyncSession, status: StatusUpdate) -> bool:
+    """Raise a message's state by what the provider reports; False when it is not one of ours.
+
+    A status may come before the answer to our own POST: then the message is found by the id we
+    put in `biz_opaque_callback_data`, and learns its provider id from the status.
+    """
+    message = await _message_of(session, status)
+    if message is None or message.delivery is None:
+        return False
+    reported = state_of_status(status.status)
+    if reported is None:
+        return True
+    message.provider_id = message.provider_id or status.provider_id
+    after = raised(DeliveryState(message.delivery), reported)
+    if after.value != message.delivery:
+        message.delivery = after.value
+        message.lease_until = None
+        message.next_attempt_at = None
+        if after is DeliveryState.FAILED and status.errors:
+            first = status.errors[0]
+            message.delivery_error = {
+                "code": str(first.code),
+                "detail": first.details or first.message or first.title or "",
+            }
+        log.info("delivery.status", message_id=str(message.id), status=after.value)
+    return True
+
+
+async def _message_of(session: AsyncSession, status: StatusUpdate) -> Message | None:
+    conditions = [
+        and_(Message.channel == status.channel, Message.provider_id == status.provider_id)
+    ]
+    if status.callback_data is not None:
+        try:
+            conditions.append(Message.id == uuid.UUID(status.callback_data))
+        except ValueError:
+            log.info("delivery.foreign_status", status=status.status)
+    found: Message | None = await session.scalar(
+        select(Message)
+        .where(or_(*conditions), Message.direction == Direction.OUTBOUND.value)
+        .limit(1)
+        .with_for_update()
+    )
+    return found
+
+
+async def expire_leases(db: Database, *, now: datetime, unknown_wait: timedelta) -> int:
+    """Rows whose sender died become `unknown`, to be sent again if no status comes; their count."""
+    async with db.transaction() as session:
+        stranded = await session.scalars(
+            select(Message)
+            .where(
+                Message.direction == Direction.OUTBOUND.value,
+                Message.delivery == DeliveryState.SENDING.value,
+                Message.lease_until < now,
+            )
+            .with_for_update(skip_locked=True)
+        )
+        count = 0
+        for message in stranded:
+            message.delivery = DeliveryState.UNKNOWN.value
+            message.lease_until = None
+            message.next_attempt_at = now + unknown_wait
+            count += 1
+    return count
+
+
+async def due(db: Database, *, now: datetime, limit: int = 200) -> list[uuid.UUID]:
+    """Messages whose next attempt is due, oldest first."""
+    async with db.transaction() as session:
+        found = await session.scalars(
+            select(Message.id)
+            .where(
+                Message.delivery.in_([DeliveryState.PENDING, DeliveryState.UNKNOWN]),
+                Message.next_attempt_at <= now,
+            )
+            .order_by(Message.id)
+            .limit(limit)
+        )
+        return list(found)

@@ -1,0 +1,353 @@
+"""From a webhook to rows: every item is stored once, before anything else happens to it.
+
+`store` is what the answer 200 stands for. `process` turns a stored item into a message and a turn,
+or applies a status; it may run again after a crash, any number of times, with the same result.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from channels.codec import item_from_json, item_to_json, kind_of
+from channels.message import InboundItem, InboundMessage, MessageKind, StatusUpdate
+from channels.whatsapp.identity import identity_keys
+from kit.ids import new_id
+from kit.json import storable, storable_text
+from ticketing.db.engine import Database
+from ticketing.db.tables import (
+    Contact,
+    ContactIdentity,
+    Conversation,
+    Message,
+    Turn,
+    WebhookItem,
+)
+from ticketing.domain.enums import Author, Direction, Lifecycle, TurnState
+from ticketing.services import deliveries
+
+log = structlog.get_logger()
+
+# A clock ahead of ours must not put a message behind everything that is written later.
+_FUTURE_TOLERANCE = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What `store` did.
+
+    Attributes:
+        groups: Ids of the new items; those of one customer stand in one group, oldest first, so
+            that they can be processed in order while other customers do not wait.
+        duplicates: How many of the items were known already.
+    """
+
+    groups: tuple[tuple[uuid.UUID, ...], ...]
+    duplicates: int
+
+    @property
+    def count(self) -> int:
+        """How many items are new."""
+        return sum(len(group) for group in self.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """What `process` did.
+
+    Attributes:
+        conversation_id: Conversation that has a new turn waiting; None when nothing waits.
+        callback_data: Of a status that belongs to no conversation message, for others to apply.
+    """
+
+    conversation_id: uuid.UUID | None = None
+    foreign_status: StatusUpdate | None = None
+
+
+async def store(
+    db: Database, items: Sequence[InboundItem], *, now: datetime, correlation_id: str
+) -> Stored:
+    """Store every item that is not known yet, in one transaction.
+
+    Two deliveries of one item at the same moment meet at the unique key: one of them waits for the
+    other's commit and then finds the row.
+    """
+    if not items:
+        return Stored((), 0)
+    rows = {item.dedup_key: _row(item, now=now, correlation_id=correlation_id) for item in items}
+    # Sorted, so that two batches that share items take their locks in one order.
+    values = [rows[key] for key in sorted(rows)]
+    async with db.transaction() as session:
+        statement = (
+            insert(WebhookItem)
+            .values(values)
+            .on_conflict_do_nothing(index_elements=["channel", "dedup_key"])
+            .returning(WebhookItem.id)
+        )
+        new = set((await session.scalars(statement)).all())
+    groups: dict[str, list[tuple[datetime, uuid.UUID]]] = {}
+    for item in {item.dedup_key: item for item in items}.values():
+        row_id = rows[item.dedup_key]["id"]
+        if row_id in new:
+            moment = item.timestamp or now
+            groups.setdefault(_group(item), []).append((moment, row_id))
+    ordered = tuple(
+        tuple(row_id for _, row_id in sorted(group, key=lambda entry: entry[0]))
+        for group in groups.values()
+    )
+    return Stored(ordered, len(items) - len(new))
+
+
+def _group(item: InboundItem) -> str:
+    if isinstance(item, InboundMessage):
+        return item.sender.user_id or item.sender.phone or item.dedup_key
+    if isinstance(item, StatusUpdate):
+        return item.provider_id
+    return item.dedup_key
+
+
+def _row(item: InboundItem, *, now: datetime, correlation_id: str) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "channel": item.channel,
+        "dedup_key": storable_text(item.dedup_key),
+        "kind": kind_of(item),
+        "raw": storable(item.raw),
+        "item": storable(item_to_json(item)),
+        "received_at": now,
+        "correlation_id": correlation_id,
+        "attempts": 0,
+    }
+
+
+async def process(db: Database, item_id: uuid.UUID, *, now: datetime) -> Processed:
+    """Make of a stored item what it means; doing it again changes nothing.
+
+    An item that cannot be processed keeps its row, with the error and the number of attempts.
+    """
+    try:
+        async with db.transaction() as session:
+            return await _process(session, item_id, now=now)
+    except Exception as error:
+        log.exception("inbound.item_failed", message_id=str(item_id))
+        async with db.transaction() as session:
+            await session.execute(
+                update(WebhookItem)
+                .where(WebhookItem.id == item_id)
+                .values(attempts=WebhookItem.attempts + 1, error=type(error).__name__)
+            )
+        return Processed()
+
+
+async def waiting(db: Database, *, before: datetime, limit: int = 200) -> list[uuid.UUID]:
+    """Stored items that nobody has processed since `before`: what a dead process left behind."""
+    max_attempts = 20  # then it is an operator's matter; the row stays and `doctor` counts it
+    async with db.transaction() as session:
+        found = await session.scalars(
+            select(WebhookItem.id)
+            .where(
+                WebhookItem.done_at.is_(None),
+                WebhookItem.received_at < before,
+                WebhookItem.attempts < max_attempts,
+            )
+            .order_by(WebhookItem.received_at)
+            .limit(limit)
+        )
+        return list(found)
+
+
+async def _process(session: AsyncSession, item_id: uuid.UUID, *, now: datetime) -> Processed:
+    row = await session.scalar(
+        select(WebhookItem).where(WebhookItem.id == item_id).with_for_update()
+    )
+    if row is None or row.done_at is not None:
+        return Processed()
+    item = item_from_json(row.kind, row.item, row.raw)
+    row.done_at = now
+    row.error = None
+    if isinstance(item, InboundMessage):
+        return await _message(session, item, row=row)
+    if isinstance(item, StatusUpdate):
+        applied = await deliveries.apply_status(session, item)
+        return Processed(foreign_status=None if applied else item)
+    log.info("inbound.noted", kind=row.kind, correlation_id=row.correlation_id)
+    return Processed()
+
+
+async def _message(session: AsyncSession, item: InboundMessage, *, row: WebhookItem) -> Processed:
+    if not item.sender.known:
+        row.error = "the sender cannot be recognised: neither user id nor phone"
+        return Processed()
+    contact = await _contact(session, item, now=row.received_at)
+    conversation = await _conversation(session, item, contact=contact, now=row.received_at)
+    written_at = _moment(item.timestamp, received_at=row.received_at)
+    message_id = new_id()
+    inserted = await session.scalar(
+        insert(Message)
+        .values(
+            id=message_id,
+            conversation_id=conversation.id,
+            channel=item.channel,
+            direction=Direction.INBOUND.value,
+            author=Author.CUSTOMER.value,
+            kind=item.kind.value,
+            text=None if item.text is None else storable_text(item.text),
+            data=_message_data(row.item),
+            provider_id=row.dedup_key,
+            sent_at=written_at,
+            created_at=row.received_at,
+            correlation_id=row.correlation_id,
+        )
+        .on_conflict_do_nothing(constraint="uq_messages_provider_id")
+        .returning(Message.id)
+    )
+    if inserted is None:
+        return Processed()
+    conversation.last_message_at = row.received_at
+    conversation.last_customer_message_at = max(
+        written_at, conversation.last_customer_message_at or written_at
+    )
+    if not item.needs_answer:
+        return Processed()
+    session.add(
+        Turn(
+            id=message_id,
+            conversation_id=conversation.id,
+            state=TurnState.PENDING.value,
+            sent_at=written_at,
+            created_at=row.received_at,
+            attempts=0,
+            correlation_id=row.correlation_id,
+        )
+    )
+    return Processed(conversation_id=conversation.id)
+
+
+def _message_data(item: dict[str, Any]) -> dict[str, Any]:
+    kept = ("reply_id", "media", "location", "data", "context_id", "referral", "group_id", "errors")
+    return {name: item[name] for name in kept if item.get(name)}
+
+
+def _moment(timestamp: datetime | None, *, received_at: datetime) -> datetime:
+    if timestamp is None or timestamp > received_at + _FUTURE_TOLERANCE:
+        return received_at
+    return timestamp
+
+
+async def _contact(session: AsyncSession, item: InboundMessage, *, now: datetime) -> Contact:
+    """The contact with any of the sender's keys; a key seen for the first time is added to it."""
+    keys = identity_keys(item.sender)
+    for kind, value in sorted(keys):
+        # Ten first messages of one person at once must make one contact: they queue up here.
+        await session.execute(
+            select(func.pg_advisory_xact_lock(func.hashtextextended(f"{kind}:{value}", 0)))
+        )
+    known = {
+        (identity.kind, identity.value): identity
+        for identity in await session.scalars(
+            select(ContactIdentity).where(
+                ContactIdentity.channel == item.channel,
+                ContactIdentity.value.in_([value for _, value in keys]),
+            )
+        )
+    }
+    match = next((known[key] for key in keys if key in known), None)
+    if match is None:
+        contact = Contact(
+            id=new_id(),
+            name=item.sender.profile_name and storable_text(item.sender.profile_name),
+            phone=dict(keys).get("phone"),
+            created_at=now,
+        )
+        session.add(contact)
+        await session.flush()
+    else:
+        found = await session.get(Contact, match.contact_id)
+        if found is None:
+            message = f"contact {match.contact_id} of an identity does not exist"
+            raise LookupError(message)
+        contact = found
+        contact.name = contact.name or item.sender.profile_name
+        contact.phone = contact.phone or dict(keys).get("phone")
+    for kind, value in keys:
+        address = item.sender.phone if kind == "phone" else item.sender.user_id
+        if (kind, value) not in known:
+            session.add(
+                ContactIdentity(
+                    contact_id=contact.id,
+                    channel=item.channel,
+                    kind=kind,
+                    value=value,
+                    address=address or value,
+                    created_at=now,
+                )
+            )
+    await session.flush()
+    return contact
+
+
+async def _conversation(
+    session: AsyncSession, item: InboundMessage, *, contact: Contact, now: datetime
+) -> Conversation:
+    """The contact's open conversation on this account, locked; a new one when there is none."""
+    account_id = item.account_id or ""
+    address = item.sender.phone or item.sender.user_id or ""
+    open_one = (
+        select(Conversation)
+        .where(
+            Conversation.contact_id == contact.id,
+            Conversation.channel == item.channel,
+            Conversation.account_id == account_id,
+            Conversation.lifecycle == Lifecycle.OPEN.value,
+        )
+        .with_for_update()
+    )
+    found = await session.scalar(open_one)
+    if found is not None:
+        # The number as WhatsApp wrote it last is the one to send to.
+        found.address = address
+        return found
+    await session.execute(
+        insert(Conversation)
+        .values(
+            id=new_id(),
+            contact_id=contact.id,
+            channel=item.channel,
+            account_id=account_id,
+            address=address,
+            lifecycle=Lifecycle.OPEN.value,
+            control="bot",
+            control_epoch=0,
+            language="pt",
+            language_state={},
+            understanding={},
+            created_at=now,
+        )
+        .on_conflict_do_nothing(
+            index_elements=["contact_id", "channel", "account_id"],
+            index_where=text("lifecycle = 'open'"),
+        )
+    )
+    made = await session.scalar(open_one)
+    if made is None:
+        message = f"contact {contact.id} has no open conversation right after making one"
+        raise LookupError(message)
+    return made
+
+
+READABLE_KINDS = frozenset(
+    {
+        MessageKind.TEXT.value,
+        MessageKind.BUTTON_REPLY.value,
+        MessageKind.LIST_REPLY.value,
+        MessageKind.BUTTON.value,
+    }
+)

@@ -1,0 +1,82 @@
+"""Process stored webhook items at once, and find those that a dead process left."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from channels.message import InboundItem, StatusUpdate
+from kit.clock import Clock
+from ticketing.db.engine import Database
+from ticketing.services import inbound
+
+log = structlog.get_logger()
+
+_ABANDONED_AFTER = timedelta(seconds=5)
+_PARALLEL = 8  # customers at once; each takes a database connection
+
+
+@dataclass(slots=True)
+class InboundEngine:
+    """Turns stored items into messages, turns and statuses.
+
+    Attributes:
+        wake_conversation: Called for a conversation that has a new turn.
+        foreign_status: Called with statuses of messages that belong to no conversation
+            (notifications); returns whether somebody knew them.
+    """
+
+    db: Database
+    clock: Clock
+    wake_conversation: Callable[[uuid.UUID], None]
+    foreign_status: Callable[[StatusUpdate], Awaitable[bool]] | None = None
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PARALLEL))
+
+    async def accept(self, items: Sequence[InboundItem], correlation_id: str) -> inbound.Stored:
+        """Store the items of one webhook; when this returns they are safe.
+
+        What they mean is worked out right after, while the caller answers.
+        """
+        stored = await inbound.store(
+            self.db, items, now=self.clock.now(), correlation_id=correlation_id
+        )
+        for group in stored.groups:
+            task = asyncio.get_running_loop().create_task(self._process_group(group))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return stored
+
+    async def sweep(self) -> int:
+        """Process what nobody has processed; returns how many items."""
+        left = await inbound.waiting(self.db, before=self.clock.now() - _ABANDONED_AFTER)
+        await self._process_group(left)
+        return len(left)
+
+    async def drain(self) -> None:
+        """Wait until everything that was accepted has been processed."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _process_group(self, item_ids: Sequence[uuid.UUID]) -> None:
+        """Process in order; wake conversations at the end, when all of their messages are there."""
+        waiting: dict[uuid.UUID, None] = {}
+        async with self._slots:
+            for item_id in item_ids:
+                try:
+                    done = await inbound.process(self.db, item_id, now=self.clock.now())
+                except Exception:
+                    # The database went away: the sweep comes back to it.
+                    log.exception("inbound.not_processed", message_id=str(item_id))
+                    continue
+                if done.conversation_id is not None:
+                    waiting[done.conversation_id] = None
+                if done.foreign_status is not None and self.foreign_status is not None:
+                    await self.foreign_status(done.foreign_status)
+        for conversation_id in waiting:
+            self.wake_conversation(conversation_id)

@@ -1,0 +1,84 @@
+"""What the services need from the outside, as protocols; `ticketing.gateways` fulfils them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ticketing.domain.delivery import Failure
+from ticketing.domain.language import Guess
+from ticketing.domain.turn import Parse, TurnFacts
+from ticketing.services.deliveries import Dispatch
+
+
+@dataclass(frozen=True, slots=True)
+class BotReply:
+    """What the bot answers to a turn.
+
+    `replies` are Rasa's bubbles; `replayed` says that the bot had run this turn before and gives
+    the same answer again.
+    """
+
+    replies: Sequence[dict[str, Any]]
+    parse: Parse
+    active_form: str | None
+    model: str
+    replayed: bool
+
+
+class BotUnavailableError(Exception):
+    """The bot did not answer, or not in the agreed form. The turn can be asked again."""
+
+
+class Bot(Protocol):
+    """The assistant."""
+
+    async def turn(self, facts: TurnFacts, *, text: str, payload: str | None) -> BotReply:
+        """Run one turn, once per message id.
+
+        Raises:
+            BotUnavailableError: no answer in time, or a malformed one.
+        """
+        ...
+
+
+class SendFailedError(Exception):
+    """A message was not accepted by the provider, or nobody knows."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(f"{failure.kind}: {failure.code}")
+
+
+class Sender(Protocol):
+    """A channel, outwards."""
+
+    async def send(self, dispatch: Dispatch) -> str:
+        """Send and return the provider's id.
+
+        Raises:
+            SendFailedError: with the classified failure.
+        """
+        ...
+
+    async def acknowledge(self, account_id: str, provider_id: str) -> None:
+        """Show the customer that the message was read and an answer is coming; best effort."""
+        ...
+
+
+class LanguageDetector(Protocol):
+    """Guesses the language of a text."""
+
+    def guess(self, text: str) -> Guess | None:
+        """The guess; None when there are no words in it."""
+        ...
+
+
+class Waker(Protocol):
+    """Something that can be told that work is waiting."""
+
+    def wake(self, id_: uuid.UUID) -> None:
+        """Work for this id is waiting; returns at once."""
+        ...

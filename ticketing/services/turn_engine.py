@@ -1,0 +1,207 @@
+"""Run the turns of all conversations: many at once, one at a time in each.
+
+The engine lives in the `web` process so that an answer needs no further hop. Everything it knows is
+in the database: `wake` is only a hint, and `sweep` finds what a hint was lost for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from handoff.policy import HandoffPolicy
+from kit.clock import Clock
+from ticketing.db.engine import Database
+from ticketing.domain.enums import Control
+from ticketing.services import turns
+from ticketing.services.delivery_engine import DeliveryEngine
+from ticketing.services.ports import Bot, BotUnavailableError, LanguageDetector
+from ticketing.services.turn_runner import TurnRunner
+from ticketing.services.turns import ClaimedTurn, Conclusion, NothingToDo
+
+log = structlog.get_logger()
+
+_BOT_RETRY_DELAYS = tuple(timedelta(seconds=seconds) for seconds in (0.3, 0.7, 1.5, 2.5))
+_FAULT_DELAYS = tuple(timedelta(seconds=seconds) for seconds in (1, 5, 20, 60))
+_MAX_FAULTS = 5  # about a minute and a half of our own errors, then a person answers
+
+
+@dataclass(slots=True)
+class EngineSettings:
+    """How long the engine waits for the bot.
+
+    Attributes:
+        owner: Name of this process, unique.
+        bot_unavailable_after: A turn the bot has not answered for so long goes to a person.
+        startup_grace: After the engine's start the bot may still be loading its model.
+        concurrency: Turns at the same time in this process.
+    """
+
+    owner: str
+    bot_unavailable_after: timedelta = timedelta(seconds=5)
+    startup_grace: timedelta = timedelta(seconds=60)
+    concurrency: int = 32
+
+
+@dataclass(slots=True)
+class TurnEngine:
+    """See the module's text."""
+
+    db: Database
+    clock: Clock
+    bot: Bot
+    detector: LanguageDetector
+    policy: HandoffPolicy
+    delivery: DeliveryEngine
+    settings: EngineSettings
+    _tasks: dict[uuid.UUID, asyncio.Task[None]] = field(default_factory=dict)
+    _again: set[uuid.UUID] = field(default_factory=set)
+    _later: dict[uuid.UUID, asyncio.TimerHandle] = field(default_factory=dict)
+    _slots: asyncio.Semaphore | None = None
+    _started_at: datetime | None = None
+    _bot_seen: bool = False
+
+    @property
+    def runner(self) -> TurnRunner:
+        """The part that thinks about one turn."""
+        return TurnRunner(self.db, self.clock, self.bot, self.detector, self.policy)
+
+    def wake(self, id_: uuid.UUID) -> None:
+        """A conversation has a turn waiting; call from the engine's event loop."""
+        if id_ in self._tasks:
+            self._again.add(id_)
+            return
+        task = asyncio.get_running_loop().create_task(self._run(id_))
+        self._tasks[id_] = task
+        task.add_done_callback(lambda _: self._ended(id_))
+
+    def _ended(self, conversation_id: uuid.UUID) -> None:
+        self._tasks.pop(conversation_id, None)
+        if conversation_id in self._again:
+            self._again.discard(conversation_id)
+            self.wake(conversation_id)
+
+    async def sweep(self) -> int:
+        """Wake every conversation whose turn nobody is running; returns how many."""
+        waiting = await turns.waiting_conversations(self.db, now=self.clock.now())
+        for conversation_id in waiting:
+            self.wake(conversation_id)
+        return len(waiting)
+
+    async def drain(self) -> None:
+        """Wait until every turn that is running has ended."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        """Stop; turns that were running are found again by the next process."""
+        for handle in self._later.values():
+            handle.cancel()
+        self._again.clear()
+        for task in list(self._tasks.values()):
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _run(self, conversation_id: uuid.UUID) -> None:
+        if self._slots is None:
+            self._slots = asyncio.Semaphore(self.settings.concurrency)
+        if self._started_at is None:
+            self._started_at = self.clock.now()
+        owner = self.settings.owner
+        try:
+            async with self._slots:
+                while True:
+                    now = self.clock.now()
+                    claimed = await turns.claim_next(self.db, conversation_id, owner=owner, now=now)
+                    if isinstance(claimed, NothingToDo):
+                        self._come_back(conversation_id, claimed, now=now)
+                        return
+                    await self._one(claimed)
+        except Exception:
+            # The database is away or a bug: the lease runs out and the sweep comes back.
+            log.exception("turn.engine_fault", conversation_id=str(conversation_id))
+
+    def _come_back(
+        self, conversation_id: uuid.UUID, nothing: NothingToDo, *, now: datetime
+    ) -> None:
+        if nothing.at is None:
+            return
+        delay = max((nothing.at - now).total_seconds(), 0.05)
+        loop = asyncio.get_running_loop()
+        earlier = self._later.pop(conversation_id, None)
+        if earlier is not None:
+            earlier.cancel()
+
+        def call() -> None:
+            self._later.pop(conversation_id, None)
+            self.wake(conversation_id)
+
+        self._later[conversation_id] = loop.call_later(delay, call)
+
+    async def _one(self, turn: ClaimedTurn) -> None:
+        with structlog.contextvars.bound_contextvars(
+            correlation_id=turn.correlation_id,
+            conversation_id=str(turn.conversation_id),
+            turn_id=str(turn.turn_id),
+        ):
+            started = self.clock.now()
+            try:
+                conclusion = await self._conclude(turn)
+            except Exception:
+                log.exception("turn.fault", attempt=turn.attempts)
+                if turn.attempts < _MAX_FAULTS:
+                    delay = _FAULT_DELAYS[min(turn.attempts, len(_FAULT_DELAYS)) - 1]
+                    await self._postpone(turn, delay)
+                    return
+                conclusion = await self.runner.without_bot(turn)
+            if conclusion is None:
+                delay = _BOT_RETRY_DELAYS[min(turn.attempts, len(_BOT_RETRY_DELAYS)) - 1]
+                await self._postpone(turn, delay)
+                return
+            now = self.clock.now()
+            claimed = await turns.finish(
+                self.db, turn, conclusion, owner=self.settings.owner, now=now
+            )
+            log.info(
+                "turn.finished",
+                outcome=conclusion.outcome,
+                milliseconds=round((now - started).total_seconds() * 1000),
+            )
+            for dispatch in claimed or ():
+                await self.delivery.send_claimed(dispatch)
+            if conclusion.messages:
+                self.delivery.wake_conversation(turn.conversation_id)
+
+    async def _conclude(self, turn: ClaimedTurn) -> Conclusion | None:
+        """The turn's conclusion; None when the bot should be asked again later."""
+        if turn.control.control is not Control.BOT:
+            return Conclusion("to_agent", (), turn.language, turn.understanding)
+        self.delivery.acknowledge(turn.channel, turn.account_id, turn.provider_id)
+        try:
+            conclusion = await self.runner.with_bot(turn)
+        except BotUnavailableError as error:
+            log.warning("turn.bot_unavailable", attempt=turn.attempts, error=str(error))
+            return await self._unavailable(turn)
+        self._bot_seen = True
+        return conclusion
+
+    async def _unavailable(self, turn: ClaimedTurn) -> Conclusion | None:
+        patience = self.settings.bot_unavailable_after
+        now = self.clock.now()
+        since = turn.first_tried_at
+        if not self._bot_seen and self._started_at is not None:
+            since = max(since, self._started_at)
+            patience = max(patience, self.settings.startup_grace)
+        if now - since < patience:
+            return None
+        return await self.runner.without_bot(turn)
+
+    async def _postpone(self, turn: ClaimedTurn, delay: timedelta) -> None:
+        await turns.postpone(
+            self.db, turn, owner=self.settings.owner, now=self.clock.now(), delay=delay
+        )

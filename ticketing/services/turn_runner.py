@@ -1,0 +1,235 @@
+"""Think about one turn: language, clarifying answers, the bot, the rules, the customer's words."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from channels.message import OutboundMessage, merge_replies
+from handoff import clarify
+from handoff.decision import Decision
+from handoff.policy import HandoffPolicy
+from kit.clock import Clock
+from ticketing.db.engine import Database
+from ticketing.domain import language
+from ticketing.domain.turn import (
+    MAX_TEXT_FOR_BOT,
+    PAYLOAD,
+    Parse,
+    TurnFacts,
+    snapshot_of,
+)
+from ticketing.services import decisions, rulings
+from ticketing.services.inbound import READABLE_KINDS
+from ticketing.services.ports import Bot, BotReply, LanguageDetector
+from ticketing.services.rulings import Ruling
+from ticketing.services.turns import ClaimedTurn, Conclusion
+
+log = structlog.get_logger()
+
+_LIST_BUTTON = {"pt": "Ver opções", "en": "See options", "es": "Ver opciones"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """What the bot is asked: typed text, or a payload that Ponte itself made."""
+
+    text: str
+    payload: str | None = None
+    clarification_answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRunner:
+    """Everything about a turn that is neither the lease nor the delivery."""
+
+    db: Database
+    clock: Clock
+    bot: Bot
+    detector: LanguageDetector
+    policy: HandoffPolicy
+
+    async def with_bot(self, turn: ClaimedTurn) -> Conclusion:
+        """The turn as the bot and the rules conclude it.
+
+        Raises:
+            BotUnavailableError: the bot gave no usable answer.
+        """
+        asked = self._input(turn)
+        spoken = self._language(turn, asked)
+        turn = replace(turn, language=spoken)
+        facts = self._facts(turn, asked)
+        if turn.kind not in READABLE_KINDS:
+            return await self._locally(turn, facts, Parse(), asked)
+        reply = await self.bot.turn(facts, text=asked.text, payload=asked.payload)
+        async with self.db.transaction() as session:
+            record = await decisions.of_turn(session, turn.turn_id)
+        if record is None:
+            # The action server was away, so the bot answered without the rules. They decide here.
+            log.warning("turn.decided_without_actions")
+            return await self._locally(turn, facts, reply.parse, asked, reply=reply)
+        decision = Decision.from_json(record.decision)
+        if decision.outcome == "stay":
+            messages = self._merged(reply.replies, turn)
+            return self._conclusion(turn, decision, "answered", messages, intent=reply.parse.intent)
+        # What the actions said is said again from the record: the words are the same, and a reply
+        # that Rasa lost (an action that failed half-way) is not lost for the customer.
+        snapshot = snapshot_of(
+            facts, reply.parse, self.policy, text=asked.text, active_form=reply.active_form
+        )
+        ruling = Ruling(record.id, decision, snapshot)
+        return await self._carry_out(turn, ruling)
+
+    async def without_bot(self, turn: ClaimedTurn) -> Conclusion:
+        """The turn when the bot cannot be asked: a person takes over, with that reason."""
+        asked = self._input(turn)
+        turn = replace(turn, language=self._language(turn, asked))
+        facts = self._facts(turn, asked)
+        return await self._locally(turn, facts, Parse(), asked, trigger="bot_unavailable")
+
+    async def _locally(
+        self,
+        turn: ClaimedTurn,
+        facts: TurnFacts,
+        parse: Parse,
+        asked: _Input,
+        *,
+        reply: BotReply | None = None,
+        trigger: str = "message",
+    ) -> Conclusion:
+        snapshot = snapshot_of(facts, parse, self.policy, text=asked.text, trigger=trigger)
+        ruling = await rulings.rule(
+            self.db,
+            snapshot,
+            self.policy,
+            model_version=reply.model if reply else "none",
+            now=self.clock.now(),
+            correlation_id=turn.correlation_id,
+        )
+        if ruling.decision.outcome == "stay":
+            words = rulings.told(ruling.decision, ruling.snapshot, self.policy)
+            replies = [{"text": words}] if words else list(reply.replies if reply else ())
+            messages = self._merged(replies, turn)
+            return self._conclusion(
+                turn, ruling.decision, "answered", messages, intent=parse.intent
+            )
+        return await self._carry_out(turn, ruling)
+
+    async def _carry_out(self, turn: ClaimedTurn, ruling: Ruling) -> Conclusion:
+        if ruling.decision.outcome == "clarify":
+            message, kept = rulings.question(ruling, self.policy)
+            messages = merge_replies([message], list_button=_LIST_BUTTON[turn.language.language])
+            return self._conclusion(
+                turn,
+                ruling.decision,
+                "clarified",
+                messages,
+                intent=ruling.snapshot.top_intent,
+                clarification=kept,
+            )
+        opened, words = await rulings.hand_over(
+            self.db,
+            ruling,
+            self.policy,
+            now=self.clock.now(),
+            correlation_id=turn.correlation_id,
+        )
+        messages = merge_replies([OutboundMessage(words)]) if opened.mine and words else ()
+        return self._conclusion(
+            turn, ruling.decision, "handed_off", messages, intent=ruling.snapshot.top_intent
+        )
+
+    def _conclusion(
+        self,
+        turn: ClaimedTurn,
+        decision: Decision,
+        outcome: str,
+        messages: tuple[OutboundMessage, ...],
+        *,
+        intent: str | None,
+        clarification: dict[str, Any] | None = None,
+    ) -> Conclusion:
+        return Conclusion(
+            outcome=outcome,
+            messages=messages,
+            language=turn.language,
+            understanding=turn.understanding.after(
+                outcome=decision.outcome,
+                counts_as_failure=decision.counts_as_failure,
+                offered=decision.options,
+                intent=intent,
+            ),
+            clarification=clarification,
+        )
+
+    def _merged(self, replies: Any, turn: ClaimedTurn) -> tuple[OutboundMessage, ...]:
+        return merge_replies(replies, list_button=_LIST_BUTTON[turn.language.language])
+
+    def _input(self, turn: ClaimedTurn) -> _Input:
+        """What the customer's message asks of the bot."""
+        text = turn.text.strip()[:MAX_TEXT_FOR_BOT]
+        none_payload = (turn.clarification or {}).get("none_payload")
+        if turn.reply_id and PAYLOAD.fullmatch(turn.reply_id):
+            answer = None
+            if turn.clarification is not None:
+                answer = "none_of_these" if turn.reply_id == none_payload else "chosen"
+            return _Input(text, turn.reply_id, answer)
+        if turn.clarification is None:
+            return _Input(text)
+        options = tuple(
+            clarify.ClarifyOption(
+                intent=option["intent"],
+                title=option["title"],
+                entities={name: tuple(values) for name, values in option["entities"].items()},
+            )
+            for option in turn.clarification["options"]
+        )
+        titles = (turn.clarification["none_title"],)
+        match clarify.read_answer(text, options, none_titles=titles):
+            case clarify.Chosen(option=option):
+                return _Input(text, clarify.payload_for(option), "chosen")
+            case clarify.NoneOfThese():
+                return _Input(text, none_payload, "none_of_these")
+            case _:
+                return _Input(text)
+
+    def _language(self, turn: ClaimedTurn, asked: _Input) -> language.LanguageState:
+        if asked.payload is not None or turn.kind not in READABLE_KINDS:
+            return language.update(turn.language, None)
+        return language.update(turn.language, self.detector.guess(asked.text))
+
+    def _facts(self, turn: ClaimedTurn, asked: _Input) -> TurnFacts:
+        spoken = turn.language
+        kind = "unreadable" if turn.kind not in READABLE_KINDS else "text"
+        if asked.payload is not None:
+            kind = "button"
+        known = turn.understanding
+        return TurnFacts(
+            message_id=str(turn.turn_id),
+            conversation_id=str(turn.conversation_id),
+            correlation_id=turn.correlation_id,
+            channel=turn.channel,
+            sent_at=turn.sent_at.isoformat(),
+            message_kind=kind,
+            language=spoken.language,
+            detected_language=spoken.foreign or spoken.language,
+            language_confidence=spoken.foreign_confidence if spoken.foreign else 1.0,
+            language_served=spoken.foreign is None,
+            failures=known.failures,
+            clarifications_asked=known.clarifications_asked,
+            clarification_open=turn.clarification is not None,
+            clarification_answer=asked.clarification_answer,
+            already_offered=list(known.already_offered),
+            last_intent=known.last_intent,
+            contact_vip=turn.contact_vip,
+            contact_segment=turn.contact_segment,
+            has_open_ticket=turn.ticket_id is not None,
+        )
+
+
+def owner_name(process: str) -> str:
+    """A name for this process's leases, unique over restarts."""
+    return f"{process}:{uuid.uuid4().hex[:12]}"

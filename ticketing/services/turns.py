@@ -1,0 +1,301 @@
+"""Claim a conversation's next turn, and finish it: the two transactions around the bot.
+
+A conversation has one turn at a time, oldest message first. The claim is a lease on the
+conversation's row: a process that dies leaves it to run out, and the turn is run again by another.
+Finishing checks that the lease is still ours, so a turn never ends twice.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from channels.message import OutboundMessage
+from ticketing.db.engine import Database
+from ticketing.db.tables import Contact, Conversation, Handoff, Message, Ticket, Turn
+from ticketing.domain.control import ControlState
+from ticketing.domain.enums import Control, TicketStatus, TurnState
+from ticketing.domain.language import LanguageState
+from ticketing.domain.turn import Understanding
+from ticketing.services import deliveries
+from ticketing.services.control import lock_conversation, state_of
+from ticketing.services.deliveries import Dispatch
+from ticketing.services.outbound import add_bot_message
+
+log = structlog.get_logger()
+
+TURN_LEASE = timedelta(seconds=20)  # longer than the bot's time-out, short enough to resume soon
+_CLOSED = [TicketStatus.RESOLVED, TicketStatus.CLOSED]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedTurn:
+    """A turn that is ours to run, with everything needed to run it."""
+
+    turn_id: uuid.UUID
+    conversation_id: uuid.UUID
+    control: ControlState
+    channel: str
+    account_id: str
+    provider_id: str | None
+    kind: str
+    text: str
+    reply_id: str | None
+    sent_at: datetime
+    attempts: int
+    first_tried_at: datetime
+    language: LanguageState
+    clarification: dict[str, Any] | None
+    understanding: Understanding
+    contact_vip: bool
+    contact_segment: str | None
+    ticket_id: uuid.UUID | None
+    correlation_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToDo:
+    """No turn can run now; `at` is when one may, None when only a new message brings one."""
+
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What a turn comes to.
+
+    Attributes:
+        outcome: answered | clarified | handed_off | to_agent | ignored.
+        messages: What the customer is told, in order.
+        language: The conversation's language after the turn.
+        understanding: The counters after the turn.
+        clarification: The clarifying question that is open after the turn.
+    """
+
+    outcome: str
+    messages: Sequence[OutboundMessage]
+    language: LanguageState
+    understanding: Understanding
+    clarification: dict[str, Any] | None = None
+
+
+async def claim_next(
+    db: Database, conversation_id: uuid.UUID, *, owner: str, now: datetime
+) -> ClaimedTurn | NothingToDo:
+    """Take the oldest waiting turn of a conversation, and the conversation's lease with it."""
+    async with db.transaction() as session:
+        conversation = await session.scalar(
+            update(Conversation)
+            .where(
+                Conversation.id == conversation_id,
+                or_(
+                    Conversation.lease_until.is_(None),
+                    Conversation.lease_until < now,
+                    Conversation.lease_owner == owner,
+                ),
+            )
+            .values(lease_owner=owner, lease_until=now + TURN_LEASE)
+            .returning(Conversation)
+        )
+        if conversation is None:
+            return NothingToDo(at=now + TURN_LEASE)
+        row = (
+            await session.execute(
+                select(Turn, Message, Contact)
+                .join(Message, Message.id == Turn.id)
+                .join(Contact, Contact.id == conversation.contact_id)
+                .where(Turn.conversation_id == conversation_id, Turn.state != TurnState.DONE.value)
+                .order_by(Turn.sent_at, Turn.id)
+                .limit(1)
+            )
+        ).first()
+        if row is None:
+            _release(conversation)
+            return NothingToDo()
+        turn, message, contact = row
+        if turn.next_attempt_at is not None and turn.next_attempt_at > now:
+            _release(conversation)
+            return NothingToDo(at=turn.next_attempt_at)
+        turn.state = TurnState.RUNNING.value
+        turn.attempts += 1
+        turn.first_tried_at = turn.first_tried_at or now
+        ticket_id = await _open_ticket(session, conversation_id)
+        return ClaimedTurn(
+            turn_id=turn.id,
+            conversation_id=conversation_id,
+            control=state_of(conversation),
+            channel=conversation.channel,
+            account_id=conversation.account_id,
+            provider_id=message.provider_id,
+            kind=message.kind,
+            text=message.text or "",
+            reply_id=message.data.get("reply_id"),
+            sent_at=turn.sent_at,
+            attempts=turn.attempts,
+            first_tried_at=turn.first_tried_at,
+            language=LanguageState.from_json(conversation.language, conversation.language_state),
+            clarification=conversation.clarification,
+            understanding=Understanding.from_json(conversation.understanding),
+            contact_vip=contact.vip,
+            contact_segment=contact.segment,
+            ticket_id=ticket_id,
+            correlation_id=turn.correlation_id,
+        )
+
+
+def _release(conversation: Conversation) -> None:
+    conversation.lease_owner = None
+    conversation.lease_until = None
+
+
+async def _open_ticket(session: AsyncSession, conversation_id: uuid.UUID) -> uuid.UUID | None:
+    found: uuid.UUID | None = await session.scalar(
+        select(Ticket.id).where(
+            Ticket.conversation_id == conversation_id, Ticket.status.not_in(_CLOSED)
+        )
+    )
+    return found
+
+
+async def finish(
+    db: Database, turn: ClaimedTurn, conclusion: Conclusion, *, owner: str, now: datetime
+) -> list[Dispatch] | None:
+    """End the turn: its answer becomes outbound rows in the same commit.
+
+    Returns:
+        The answer's first message already claimed for sending (the others wait behind it), or an
+        empty list. None when the turn is no longer ours: then nothing was written.
+    """
+    async with db.transaction() as session:
+        conversation = await lock_conversation(session, turn.conversation_id)
+        row = await session.get(Turn, turn.turn_id, with_for_update=True)
+        if row is None or row.state == TurnState.DONE.value or conversation.lease_owner != owner:
+            log.warning("turn.lost", turn_id=str(turn.turn_id))
+            return None
+        row.finished_at = now
+        row.state = TurnState.DONE.value
+        row.outcome = conclusion.outcome
+        row.next_attempt_at = None
+        ticket_id = await _ticket_for(session, turn, conversation, now=now)
+        if not await _may_answer(session, turn, conversation):
+            # A person took over while the bot was thinking: its answer is not said.
+            row.outcome = "to_agent"
+            return []
+        conversation.language = conclusion.language.language
+        conversation.language_state = conclusion.language.to_json()
+        if conversation.control == Control.BOT.value:
+            conversation.understanding = conclusion.understanding.to_json()
+            conversation.clarification = conclusion.clarification
+        else:
+            conversation.understanding = {}
+            conversation.clarification = None
+        rows = [
+            await add_bot_message(
+                session,
+                conversation,
+                message=message,
+                turn_id=turn.turn_id,
+                part=part,
+                ticket_id=ticket_id,
+                now=now,
+                correlation_id=turn.correlation_id,
+            )
+            for part, message in enumerate(conclusion.messages)
+        ]
+        if not rows or await _others_waiting(session, turn, before=rows[0].id):
+            return []
+        deliveries.mark_claimed(rows[0], now=now)
+        return [deliveries.dispatch_of(rows[0], conversation, now=now)]
+
+
+async def _others_waiting(session: AsyncSession, turn: ClaimedTurn, *, before: uuid.UUID) -> bool:
+    found = await session.scalar(
+        select(Message.id)
+        .where(
+            Message.conversation_id == turn.conversation_id,
+            Message.delivery.in_(["pending", "sending", "unknown"]),
+            Message.id < before,
+        )
+        .limit(1)
+    )
+    return found is not None
+
+
+async def _ticket_for(
+    session: AsyncSession, turn: ClaimedTurn, conversation: Conversation, *, now: datetime
+) -> uuid.UUID | None:
+    """Put the customer's message on the open ticket, when there is one, and wake it."""
+    ticket_id = await _open_ticket(session, turn.conversation_id)
+    if ticket_id is None:
+        return None
+    await session.execute(
+        update(Message).where(Message.id == turn.turn_id).values(ticket_id=ticket_id)
+    )
+    ticket = await session.get(Ticket, ticket_id, with_for_update=True)
+    if ticket is not None:
+        ticket.last_message_at = now
+        waiting = ticket.status == TicketStatus.PENDING_CUSTOMER.value
+        if waiting and conversation.control == Control.HUMAN.value:
+            ticket.status = TicketStatus.OPEN.value
+            ticket.version += 1
+    return ticket_id
+
+
+async def _may_answer(session: AsyncSession, turn: ClaimedTurn, conversation: Conversation) -> bool:
+    """Whether the bot's answer to this turn may still be said.
+
+    Either nothing has changed since the turn began, or what changed is the handoff that this very
+    turn asked for and that nobody has accepted yet.
+    """
+    if conversation.control_epoch == turn.control.epoch:
+        return conversation.control != Control.HUMAN.value
+    if conversation.control != Control.QUEUED.value:
+        return False
+    mine = await session.scalar(
+        select(Handoff.id).where(
+            Handoff.turn_id == turn.turn_id,
+            Handoff.ended_at.is_(None),
+            Handoff.control_epoch == conversation.control_epoch,
+        )
+    )
+    return mine is not None
+
+
+async def postpone(
+    db: Database, turn: ClaimedTurn, *, owner: str, now: datetime, delay: timedelta
+) -> None:
+    """Give the turn back, to be run again after `delay`."""
+    async with db.transaction() as session:
+        conversation = await lock_conversation(session, turn.conversation_id)
+        row = await session.get(Turn, turn.turn_id, with_for_update=True)
+        if row is None or row.state == TurnState.DONE.value or conversation.lease_owner != owner:
+            return
+        row.state = TurnState.PENDING.value
+        row.next_attempt_at = now + delay
+        _release(conversation)
+
+
+async def waiting_conversations(
+    db: Database, *, now: datetime, limit: int = 500
+) -> list[uuid.UUID]:
+    """Conversations with a turn that could run now: what a dead process or a delay left behind."""
+    async with db.transaction() as session:
+        found = await session.scalars(
+            select(Turn.conversation_id)
+            .join(Conversation, Conversation.id == Turn.conversation_id)
+            .where(
+                Turn.state != TurnState.DONE.value,
+                or_(Turn.next_attempt_at.is_(None), Turn.next_attempt_at <= now),
+                or_(Conversation.lease_until.is_(None), Conversation.lease_until < now),
+            )
+            .group_by(Turn.conversation_id)
+            .limit(limit)
+        )
+        return list(found)
