@@ -162,7 +162,7 @@ class Reader:
             for name in sorted(unknown):
                 what = f"unknown placeholder {{{name}}}{expected_names(name, placeholders)}"
                 self.wrong(entry, what)
-            if _PLACEHOLDER.sub("", written).strip("{}") != _PLACEHOLDER.sub("", written):
+            if not {"{", "}"}.isdisjoint(_PLACEHOLDER.sub("", written)):
                 self.wrong(entry, "a brace without its partner; expected {name}")
         return texts
 

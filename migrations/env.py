@@ -1,4 +1,4 @@
-"""How alembic reaches the database: an URL handed in by `ponte.migrate`, else PONTE_DATABASE_URL."""
+"""How alembic reaches the database: the URL `ponte.migrate` hands in, else PONTE_DATABASE_URL."""
 
 from __future__ import annotations
 

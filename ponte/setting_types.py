@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
 
+_PROJECT = Path(__file__).resolve().parent.parent
 _MIN_SECRET = 16
 _MAX_SECRETS = 2
 _E164 = re.compile(r"\+?[1-9]\d{9,14}")
@@ -84,6 +85,10 @@ def _mailbox(value: str) -> str:
     return value
 
 
+def _in_project(value: Path) -> Path:
+    return _PROJECT / value
+
+
 def _split_secrets(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -138,10 +143,14 @@ RedisUrl = Annotated[
 Host = Annotated[
     str, AfterValidator(_host), Field(description="an IP address or a host name to listen on")
 ]
-Port = Annotated[int, Field(description="a port number from 0 (any free one) to 65535", ge=0, le=65535)]
+Port = Annotated[
+    int, Field(description="a port number from 0 (any free one) to 65535", ge=0, le=65535)
+]
 Hours = Annotated[float, Field(description="hours, more than 0 and at most 24", gt=0, le=24)]
 PositiveSeconds = Annotated[float, Field(description="seconds, from 0.1 to 600", ge=0.1, le=600)]
-Milliseconds = Annotated[int, Field(description="milliseconds, from 1000 to 86400000", ge=1000, le=86_400_000)]
+Milliseconds = Annotated[
+    int, Field(description="milliseconds, from 1000 to 86400000", ge=1000, le=86_400_000)
+]
 Count = Annotated[int, Field(description="a whole number, at least 1", ge=1)]
 Networks = Annotated[
     tuple[IPv4Network | IPv6Network, ...],
@@ -149,19 +158,34 @@ Networks = Annotated[
     Field(description="addresses or networks, comma separated, such as 10.0.0.0/8,192.168.1.7"),
 ]
 Secret = Annotated[
-    Annotated[SecretStr, Field(min_length=_MIN_SECRET)] | None,
-    Field(description=f"a random secret of at least {_MIN_SECRET} characters", json_schema_extra=_SECRET),
+    SecretStr,
+    Field(
+        min_length=_MIN_SECRET,
+        description=f"a random secret of at least {_MIN_SECRET} characters",
+        json_schema_extra=_SECRET,
+    ),
 ]
-PlainSecret = Annotated[
-    SecretStr | None, Field(description="a secret", json_schema_extra=_SECRET)
-]
+PlainSecret = Annotated[SecretStr, Field(description="a secret", json_schema_extra=_SECRET)]
 """A secret somebody else gives out: its length is theirs to choose."""
 OneOrTwoSecrets = Annotated[
     tuple[SecretStr, ...],
     BeforeValidator(_split_secrets),
-    Field(description="one app secret, or two comma separated while rotating", json_schema_extra=_SECRET),
+    Field(
+        description="one app secret, or two comma separated while rotating",
+        json_schema_extra=_SECRET,
+    ),
 ]
 Digits = Annotated[str, Field(description="an id of digits only", pattern=r"^\d{1,30}$")]
+TemplateName = Annotated[
+    str | None,
+    Field(
+        description="the name of an approved template: small letters, digits and _",
+        pattern=r"^[a-z0-9_]{1,512}$",
+    ),
+]
+ProjectFile = Annotated[
+    Path, AfterValidator(_in_project), Field(description="a file's path, from the project's folder")
+]
 GraphVersion = Annotated[
     str, Field(description="a Graph API version such as v25.0", pattern=r"^v\d{1,3}\.\d{1,2}$")
 ]
@@ -177,10 +201,13 @@ Phone = Annotated[
 ]
 TwilioAccount = Annotated[
     str,
-    Field(description="an account SID: AC and 32 hexadecimal digits", pattern=r"^AC[0-9a-fA-F]{32}$"),
+    Field(
+        description="an account SID: AC and 32 hexadecimal digits", pattern=r"^AC[0-9a-fA-F]{32}$"
+    ),
 ]
 ServiceAccount = Annotated[
-    Annotated[SecretStr, AfterValidator(_service_account)] | None,
+    SecretStr,
+    AfterValidator(_service_account),
     Field(
         description="a service account's JSON, or the path of the file with it",
         json_schema_extra=_SECRET,

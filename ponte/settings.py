@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from ponte import setting_types as kinds
 
@@ -55,41 +54,18 @@ _WHATSAPP = (
     "whatsapp_access_token",
     "whatsapp_phone_number_id",
 )
+_UNSET = SecretStr("")
+_SMTP_PORTS = {"starttls": 587, "ssl": 465, "none": 25}  # RFC 8314 and RFC 5321
 _DATABASES = ("ponte_database_url", "ponte_redis_url")
 _NEEDED: Mapping[Process, tuple[str, ...]] = {
     Process.UP: (),
     Process.WEB: (*_DATABASES, "ponte_bot_url", "ponte_bot_secret", *_WHATSAPP),
     Process.BOT: ("ponte_rasa_database_url", "ponte_bot_secret", "ponte_actions_url"),
-    Process.ACTIONS: (*_DATABASES, "ponte_actions_url"),
+    Process.ACTIONS: (*_DATABASES, "ponte_actions_url", "ponte_bot_secret"),
     Process.WORKER: (*_DATABASES, "whatsapp_access_token", "whatsapp_phone_number_id"),
     Process.SCHEDULER: (*_DATABASES, "ponte_bot_url", "ponte_bot_secret", *_WHATSAPP),
     Process.DATABASE_ONLY: ("ponte_database_url",),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class WhatsAppSettings:
-    """The WhatsApp Cloud API account; the simulator's own values when it stands in for Meta."""
-
-    app_secrets: tuple[str, ...] = field(repr=False)
-    """One or, while rotating, two: a signature by any of them is right."""
-    verify_token: str = field(repr=False)
-    access_token: str = field(repr=False)
-    phone_number_id: str
-    api_base_url: str
-    api_version: str
-
-
-@dataclass(frozen=True, slots=True)
-class SmtpSettings:
-    """The mail server for notices to agents."""
-
-    host: str
-    port: int
-    user: str
-    password: str = field(repr=False)
-    sender: str
-    tls: Literal["starttls", "ssl", "none"]
 
 
 class Settings(BaseModel):
@@ -106,9 +82,8 @@ class Settings(BaseModel):
     ponte_public_url: kinds.HttpUrl = ""
     ponte_state_dir: Annotated[Path, Field(description="a folder's path")] = Path(".ponte")
     ponte_bot_url: kinds.HttpUrl = ""
-    ponte_bot_secret: kinds.Secret = None
+    ponte_bot_secret: kinds.Secret = _UNSET
     ponte_actions_url: kinds.HttpUrl = ""
-    ponte_actions_secret: kinds.Secret = None
     ponte_session_hours: kinds.Hours = 8.0
     ponte_log_format: Annotated[
         Literal["console", "json"], Field(description="console or json")
@@ -123,22 +98,27 @@ class Settings(BaseModel):
     ponte_simulator: Annotated[bool | None, Field(description="on or off")] = None
     ponte_simulator_url: kinds.HttpUrl = ""
     ponte_bot_unavailable_after_seconds: kinds.PositiveSeconds = 5.0
-    ponte_metrics_token: kinds.Secret = None
+    ponte_metrics_token: kinds.Secret = _UNSET
     ponte_trusted_proxies: kinds.Networks = ()
     # -- WhatsApp Cloud API
     whatsapp_app_secret: kinds.OneOrTwoSecrets = ()
-    whatsapp_verify_token: kinds.PlainSecret = None
-    whatsapp_access_token: kinds.PlainSecret = None
+    whatsapp_verify_token: kinds.PlainSecret = _UNSET
+    whatsapp_access_token: kinds.PlainSecret = _UNSET
     whatsapp_phone_number_id: kinds.Digits = ""
     whatsapp_api_base_url: kinds.HttpUrl = "https://graph.facebook.com"
     whatsapp_api_version: kinds.GraphVersion = "v25.0"
+    whatsapp_reengagement_template: kinds.TemplateName = None
+    ponte_unknown_resend_seconds: kinds.PositiveSeconds = 60.0
+    # -- the company's own systems
+    ponte_orders_url: kinds.HttpUrl = ""
+    ponte_orders_file: kinds.ProjectFile = ROOT / "demo" / "orders.json"
     # -- e-mail
     smtp_host: Annotated[str, Field(description="a host name")] = ""
     smtp_port: Annotated[
-        int | None, Field(description="a port number from 1 to 65535", ge=1, le=65535)
-    ] = None
+        int, Field(description="a port number from 1 to 65535", ge=1, le=65535)
+    ] = 587
     smtp_user: Annotated[str, Field(description="a user name")] = ""
-    smtp_pass: kinds.PlainSecret = None
+    smtp_pass: kinds.PlainSecret = _UNSET
     smtp_from: kinds.Mailbox = ""
     smtp_tls: Annotated[
         Literal["starttls", "ssl", "none"], Field(description="starttls, ssl or none")
@@ -149,12 +129,13 @@ class Settings(BaseModel):
         str, Field(description="an agent's e-mail address or id")
     ] = ""
     notifications_admin_phone: kinds.Phone = ""
+    notifications_whatsapp_template: kinds.TemplateName = None
     notifications_backlog_threshold: kinds.Count = 100
     twilio_account_sid: kinds.TwilioAccount = ""
-    twilio_auth_token: kinds.PlainSecret = None
+    twilio_auth_token: kinds.PlainSecret = _UNSET
     twilio_from: kinds.Phone = ""
     fcm_project_id: Annotated[str, Field(description="a Firebase project id")] = ""
-    fcm_service_account_json: kinds.ServiceAccount = None
+    fcm_service_account_json: kinds.ServiceAccount = _UNSET
     # -- dead letters
     max_dlq_attempt: kinds.Count = 3
     dlq_audit_file: Annotated[Path | None, Field(description="a file's path")] = None
@@ -167,6 +148,22 @@ class Settings(BaseModel):
         float, Field(description="a number between 0 and 1, such as 0.7", gt=0, lt=1)
     ] = 0.7
     sla_alert_cooldown_ms: kinds.Milliseconds = 900_000
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_others(cls, given: Any) -> Any:
+        """Defaults that depend on other settings."""
+        if not isinstance(given, dict):
+            return given
+        usual = _SMTP_PORTS.get(given.get("smtp_tls", "starttls"), 587)
+        host, port = given.get("ponte_host", "127.0.0.1"), given.get("ponte_port", "8080")
+        public = given.get("ponte_public_url") or local_url(host, port)
+        return {
+            "smtp_port": usual,
+            "ponte_public_url": public,
+            "frontend_url": public,
+            **given,
+        }
 
     @classmethod
     def from_environment(
@@ -191,11 +188,12 @@ class Settings(BaseModel):
             # An empty variable counts as not set: `.env.example` is copied with empty values.
             if raw.get(name.upper(), "").strip()
         }
-        problems = []
+        problems: list[str] = []
         try:
             settings = cls.model_validate(given)
         except ValidationError as error:
-            wrong = list(dict.fromkeys(str(item["loc"][0]) for item in error.errors()))
+            places = dict.fromkeys(str(item["loc"][0]) for item in error.errors())
+            wrong = [name for name in places if name in given]  # others only follow these
             problems = [_problem(name, given[name]) for name in wrong]
             # The rest is still checked, so that one message names everything.
             settings = cls.model_validate({k: v for k, v in given.items() if k not in wrong})
@@ -205,13 +203,13 @@ class Settings(BaseModel):
             needed.append("ponte_simulator_url")
         absent = [name for name in needed if name not in present]
         problems += [_missing(name) for name in absent]
-        problems += settings._combinations(present | set(absent))
+        problems += settings.unfinished_groups(present | set(absent))
         if problems:
             raise SettingsError(problems)
         return settings
 
-    def _combinations(self, present: set[str]) -> list[str]:
-        """Settings that only make sense together."""
+    def unfinished_groups(self, present: set[str]) -> list[str]:
+        """Problems of settings that only make sense together; `present` are the ones given."""
         problems = []
         together = [
             ("smtp_user", "smtp_pass"),
@@ -238,68 +236,22 @@ class Settings(BaseModel):
         """Whether the simulator stands in for Meta: as set, else when no account is configured."""
         if self.ponte_simulator is not None:
             return self.ponte_simulator
-        return not self.whatsapp_app_secret and self.whatsapp_access_token is None
+        return not self.whatsapp_app_secret and not self.whatsapp_access_token
 
     @property
-    def whatsapp(self) -> WhatsAppSettings:
-        """The WhatsApp account.
-
-        Raises:
-            SettingsError: when it is not configured.
-        """
-        missing = [name for name in _WHATSAPP if not getattr(self, name)]
-        if missing:
-            raise SettingsError(_missing(name) for name in missing)
-        return WhatsAppSettings(
-            app_secrets=tuple(secret.get_secret_value() for secret in self.whatsapp_app_secret),
-            verify_token=_reveal(self.whatsapp_verify_token),
-            access_token=_reveal(self.whatsapp_access_token),
-            phone_number_id=self.whatsapp_phone_number_id,
-            api_base_url=self.whatsapp_api_base_url.rstrip("/"),
-            api_version=self.whatsapp_api_version,
-        )
+    def database_url(self) -> str:
+        """`postgresql://` URL of Ponte's database; empty only inside `ponte up`."""
+        return self.ponte_database_url
 
     @property
-    def smtp(self) -> SmtpSettings | None:
-        """The mail server; None when none is configured."""
-        if not self.smtp_host:
-            return None
-        usual = {"starttls": 587, "ssl": 465, "none": 25}  # RFC 8314 and RFC 5321
-        return SmtpSettings(
-            host=self.smtp_host,
-            port=self.smtp_port or usual[self.smtp_tls],
-            user=self.smtp_user,
-            password=_reveal(self.smtp_pass),
-            sender=self.smtp_from,
-            tls=self.smtp_tls,
-        )
+    def redis_url(self) -> str:
+        """URL of Redis; empty only inside `ponte up`."""
+        return self.ponte_redis_url
 
     @property
-    def bot_secret(self) -> str:
-        """What the gateway shows the bot; empty when not set."""
-        return _reveal(self.ponte_bot_secret)
-
-    @property
-    def actions_secret(self) -> str:
-        """What Rasa shows the action server; empty when not set."""
-        return _reveal(self.ponte_actions_secret)
-
-    @property
-    def metrics_token(self) -> str:
-        """Bearer token of /metrics; empty when not set."""
-        return _reveal(self.ponte_metrics_token)
-
-    @property
-    def public_url(self) -> str:
-        """How the world reaches us, without a slash at the end."""
-        host = "127.0.0.1" if self.ponte_host in {"0.0.0.0", "::"} else self.ponte_host  # noqa: S104
-        shown = f"[{host}]" if ":" in host else host
-        return self.ponte_public_url.rstrip("/") or f"http://{shown}:{self.ponte_port}"
-
-    @property
-    def console_url(self) -> str:
-        """Where links in notices lead, without a slash at the end."""
-        return self.frontend_url.rstrip("/") or self.public_url
+    def app_secrets(self) -> tuple[str, ...]:
+        """The WhatsApp app secrets; a signature by any of them is right."""
+        return tuple(secret.get_secret_value() for secret in self.whatsapp_app_secret)
 
     @property
     def state_dir(self) -> Path:
@@ -358,6 +310,13 @@ def unknown_names(environment: Mapping[str, str]) -> list[str]:
     )
 
 
+def local_url(host: str, port: int | str) -> str:
+    """How this machine reaches a server that listens on host and port."""
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not a bind
+    shown = f"[{reachable}]" if ":" in reachable else reachable
+    return f"http://{shown}:{port}"
+
+
 def _problem(name: str, value: str) -> str:
     """One line. Values that may be secret are not repeated."""
     shown = "something else" if kinds.is_secret(Settings.model_fields[name]) else repr(value)
@@ -370,7 +329,3 @@ def _missing(name: str) -> str:
 
 def _expected(name: str) -> str:
     return Settings.model_fields[name].description or "a value"
-
-
-def _reveal(secret: SecretStr | None) -> str:
-    return "" if secret is None else secret.get_secret_value()

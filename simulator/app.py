@@ -47,9 +47,11 @@ def create_app(
         on_ready: Called once requests are answered.
     """
     app: Sanic[Any, Any] = Sanic(name, configure_logging=False)
-    # Meta's webhooks and messages are small; longest fault holds an answer half a minute.
+    # Meta's webhooks and messages are small; the longest fault holds an answer half a minute.
     app.config.RESPONSE_TIMEOUT = 120
     app.config.KEEP_ALIVE_TIMEOUT = 75
+    # Nothing here needs a long goodbye: what is not told yet is in the store.
+    app.config.GRACEFUL_SHUTDOWN_TIMEOUT = 1.0
     app.config.FALLBACK_ERROR_FORMAT = "json"
     for part in (graph.blueprint, api.blueprint, page):
         app.blueprint(part)

@@ -38,8 +38,8 @@ DATABASES = ("ponte", "rasa")
 _OWNER = "ponte"
 _SUPERUSER = "postgres"
 _PORT = 5432  # only the name of the socket file; PGPORT must not change it
-_START_SECONDS = 60.0  # crash recovery of a busy database on a slow disk; a clean start takes 0.3 s
-_FAST_SHUTDOWN = signal.SIGINT  # SIGTERM would wait for the clients to leave, SIGQUIT skip the flush
+_START_SECONDS = 60.0  # crash recovery on a slow disk; a clean start takes 0.3 s
+_FAST_SHUTDOWN = signal.SIGINT  # SIGTERM would wait for clients to leave, SIGQUIT skip the flush
 _STATUS_LINE = 7  # of postmaster.pid: "starting", "ready", "stopping" (PostgreSQL's pidfile.h)
 
 _SETTINGS = {
@@ -97,7 +97,7 @@ class EmbeddedPostgres:
         return self.process is not None
 
     def start(self) -> None:
-        """Make the cluster if needed, run the server, wait until it accepts. Attaches to a running one.
+        """Run the server and wait until it accepts, or attach to the one that runs.
 
         Raises:
             EngineError: with the reason and the log's place.
@@ -140,8 +140,12 @@ class EmbeddedPostgres:
             let_through(self.data_dir)
         self._lock.retract()
         self._make_cluster()
-        self._remove_foreign_pid_file()
-        self._socket_dir = socket_folder(self.data_dir, account=self._account)
+        self._remove_stale_pid_file()
+        # The same folder after a restart: the others hold its path in their URL.
+        if self._socket_dir is None or not self._socket_dir.exists():
+            self._socket_dir = socket_folder(self.data_dir, account=self._account)
+        for leftover in self._socket_dir.glob(".s.PGSQL.*"):
+            leftover.unlink(missing_ok=True)
         self.process = self._spawn()
         server = identity_of(self.process.pid)
         self._wait_until_ready()
@@ -153,7 +157,9 @@ class EmbeddedPostgres:
     def _spawn(self) -> subprocess.Popen[bytes]:
         command = [str(programs() / "postgres"), "-D", str(self.data_dir), "-p", str(_PORT)]
         command += ["-k", str(self._socket_dir)]
-        settings = _SETTINGS | ({} if self._durable else {"fsync": "off", "full_page_writes": "off"})
+        settings = dict(_SETTINGS)
+        if not self._durable:
+            settings |= {"fsync": "off", "full_page_writes": "off"}
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         with open_log(self.log_path) as log:
@@ -205,12 +211,12 @@ class EmbeddedPostgres:
             self.data_dir.rmdir()
         fresh.rename(self.data_dir)
 
-    def _remove_foreign_pid_file(self) -> None:
-        """Remove a `postmaster.pid` whose id now belongs to another program.
+    def _remove_stale_pid_file(self) -> None:
+        """Remove what a killed server left.
 
-        We hold the lock, so no PostgreSQL of ours lives on this data. PostgreSQL itself removes a
-        pid file whose process is gone, but refuses to start when the id was given to another
-        process of the same user.
+        We hold the lock, so no server and no backend lives on this data. PostgreSQL itself removes
+        a pid file whose process is gone, but refuses to start when that id was given to another
+        process of the same user meanwhile.
         """
         (self.data_dir / "postmaster.pid").unlink(missing_ok=True)
 

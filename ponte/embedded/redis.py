@@ -99,7 +99,9 @@ class EmbeddedRedis:
 
     def _start_own(self) -> None:
         self._lock.retract()
-        self._socket_dir = socket_folder(self.data_dir)
+        # The same folder after a restart: the others hold its path in their URL.
+        if self._socket_dir is None or not self._socket_dir.exists():
+            self._socket_dir = socket_folder(self.data_dir)
         self._socket().unlink(missing_ok=True)
         self.process = self._spawn()
         server = identity_of(self.process.pid)

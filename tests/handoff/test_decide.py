@@ -497,7 +497,7 @@ class TestEvidence:
 
 
 def test_keywords_are_found_as_people_write_them(policy: HandoffPolicy) -> None:
-    text = "Levei um CHOQUE-ELETRICO e vou no Procon, golpistas!! humanoide"
+    text = "Deu CHOQUE-ELETRICO e vou no Procon, golpistas!! humanoide"
 
     assert match_keywords(text, policy) == ("choque elétrico", "golpistas", "procon")
     assert match_keywords("", policy) == ()

@@ -77,6 +77,7 @@ class World:
         self.db = db
         self.clock = clock
         self.queue = FakeQueue()
+        self._queue: Queue | None = None
         self.give_up = FailureNotices(load_policies(), ADMIN)
 
     async def add(self, *rows: Any) -> None:
@@ -91,7 +92,9 @@ class World:
         return queue
 
     async def make_ticket(self, queue: Queue | None = None, *, priority: str = "normal") -> Ticket:
-        queue = queue or await self.make_queue()
+        if queue is None:
+            self._queue = self._queue or await self.make_queue()
+            queue = self._queue
         now = self.clock.now()
         contact = Contact(id=new_id(), name="Maria da Silva", created_at=now)
         conversation = Conversation(

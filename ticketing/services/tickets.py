@@ -128,9 +128,10 @@ class TicketService:
             AlreadyTakenError: when another agent was quicker.
         """
         async with self._open(order, versioned=False) as opened:
-            # No version check: the only thing that matters is whether somebody else has it.
+            # That somebody else was quicker is the better answer than that the version differs.
             change = domain.take(opened.work.state, order.actor)
             if change is not None:
+                check_version(opened.work, order.expected_version)
                 await ticket_work.apply(opened.work, change)
             return await _done(opened, repeated=change is None)
 

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from notifications.domain.failure import FailureKind
+from notifications.domain.jobs import JobName
+from notifications.services.deliver import LEASE, MAX_LOST_WORKERS, claim
+from notifications.services.ports import Accepted
+
+EMAIL, WHATSAPP = JobName.SEND_EMAIL, JobName.SEND_WHATSAPP
+
+
+async def take(world, notification_id):
+    return await claim(world.db, notification_id, world.clock.now(), give_up=world.give_up)
+
+
+async def test_a_notice_is_sent_and_recorded(world, fake_sender):
+    sender = fake_sender()
+    notification_id = await world.make_notification()
+
+    await world.deliverer(sender).deliver(notification_id, EMAIL)
+
+    row = await world.notification(notification_id)
+    assert (row.state, row.provider_id, row.attempts) == ("sent", "id-1", 1)
+    assert row.finished_at == world.clock.now()
+    assert row.lease_until is None
+
+
+async def test_a_repeated_job_sends_nothing_more(world, fake_sender):
+    sender = fake_sender()
+    notification_id = await world.make_notification()
+    deliverer = world.deliverer(sender)
+
+    await deliverer.deliver(notification_id, EMAIL)
+    await deliverer.deliver(notification_id, EMAIL)
+
+    assert len(sender.sent) == 1
+
+
+async def test_two_workers_at_once_send_once(world, fake_sender):
+    sender = fake_sender()
+    notification_id = await world.make_notification()
+    deliverer = world.deliverer(sender)
+
+    await asyncio.gather(*(deliverer.deliver(notification_id, EMAIL) for _ in range(6)))
+
+    assert len(sender.sent) == 1
+    assert (await world.notification(notification_id)).attempts == 1
+
+
+async def test_a_worker_that_died_after_its_claim_is_replaced_when_the_lease_is_over(
+    world, fake_sender
+):
+    sender = fake_sender()
+    notification_id = await world.make_notification()
+    dead = await take(world, notification_id)
+
+    world.clock.advance(LEASE - timedelta(seconds=1))
+    await world.deliverer(sender).deliver(notification_id, EMAIL)
+    assert sender.sent == []
+
+    world.clock.advance(timedelta(seconds=1))
+    await world.deliverer(sender).deliver(notification_id, EMAIL)
+    assert [(one.notification_id, one.attempt) for one in sender.sent] == [
+        (dead.notification_id, 2)
+    ]
+    assert (await world.notification(notification_id)).state == "sent"
+
+
+async def test_a_notice_that_kills_every_worker_is_given_up(world):
+    notification_id = await world.make_notification()
+    for _ in range(MAX_LOST_WORKERS + 1):
+        assert await take(world, notification_id) is not None
+        world.clock.advance(LEASE)
+
+    assert await take(world, notification_id) is None
+
+    row = await world.notification(notification_id)
+    assert (row.state, row.error["code"]) == ("failed", "worker_lost")
+
+
+async def test_nothing_is_claimed_that_is_unknown_or_not_due(world):
+    later = await world.make_notification(
+        next_attempt_at=world.clock.now() + timedelta(seconds=1)
+    )
+
+    assert await take(world, later) is None
+    assert await take(world, later.__class__(int=0)) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "seconds"),
+    [
+        (FailureKind.TRANSIENT, "pending", 5),
+        (FailureKind.RATE_LIMITED, "pending", 5),
+        (FailureKind.STOP_CHANNEL, "pending", 600),
+        (FailureKind.UNKNOWN, "unknown", 5),
+    ],
+)
+async def test_a_failed_attempt_waits_for_its_time(
+    world, fake_sender, failing, kind, state, seconds
+):
+    sender = fake_sender(failing(kind, "x", 503))
+    notification_id = await world.make_notification()
+    deliverer = world.deliverer(sender)
+
+    await deliverer.deliver(notification_id, EMAIL)
+
+    row = await world.notification(notification_id)
+    assert row.state == state
+    assert row.next_attempt_at == world.clock.now() + timedelta(seconds=seconds)
+    assert row.error == {
+        "kind": kind.value,
+        "code": "x",
+        "http_status": 503,
+        "detail": "",
+        "job_name": "send-email",
+        "attempt": 1,
+        "failed_at": world.clock.now().isoformat(),
+        "gave_up": None,
+    }
+
+    world.clock.advance(timedelta(seconds=seconds))
+    await deliverer.deliver(notification_id, EMAIL)
+    row = await world.notification(notification_id)
+    assert (row.state, row.attempts, row.error) == ("sent", 2, None)
+
+
+async def test_a_whatsapp_of_unknown_outcome_waits_a_minute_for_its_status(
+    world, fake_sender, failing
+):
+    notification_id = await world.make_notification(WHATSAPP, recipient="+5511912345678")
+    sender = fake_sender(failing(FailureKind.UNKNOWN, "no_answer"))
+    deliverer = world.deliverer(sender, WHATSAPP)
+
+    await deliverer.deliver(notification_id, WHATSAPP)
+    world.clock.advance(timedelta(seconds=59))
+    await deliverer.deliver(notification_id, WHATSAPP)
+    assert len(sender.sent) == 1
+
+    world.clock.advance(timedelta(seconds=1))
+    await deliverer.deliver(notification_id, WHATSAPP)
+    assert len(sender.sent) == 2
+
+
+async def test_a_permanent_failure_is_kept_and_told_to_the_admin_by_other_ways(
+    world, fake_sender, failing
+):
+    notification_id = await world.make_notification()
+    sender = fake_sender(failing(FailureKind.PERMANENT, "smtp_550_5.1.1"))
+
+    await world.deliverer(sender).deliver(notification_id, EMAIL)
+
+    failed, *notices = await world.notifications()
+    assert (failed.state, failed.error["gave_up"]) == ("failed", "permanent")
+    assert [(row.event, row.recipient) for row in notices] == [
+        ("notification-failed", "chefe@example.com"),
+        ("notification-failed", "+5511912345678"),
+    ]
+    assert notices[0].context["failed_code"] == "smtp_550_5.1.1"
+    assert notices[0].context["failed_channel"] == "email"
+
+
+async def test_the_admin_is_not_told_by_the_way_that_failed(world, fake_sender, failing):
+    notification_id = await world.make_notification(WHATSAPP, recipient="+5511912345678")
+    sender = fake_sender(failing(FailureKind.PERMANENT, "131047"))
+
+    await world.deliverer(sender, WHATSAPP).deliver(notification_id, WHATSAPP)
+
+    _, *notices = await world.notifications()
+    assert [row.recipient for row in notices] == ["chefe@example.com"]
+
+
+async def test_a_failed_notice_about_a_failure_causes_no_further_one(world, fake_sender, failing):
+    notification_id = await world.make_notification(event="notification-failed")
+    sender = fake_sender(failing(FailureKind.PERMANENT, "smtp_550"))
+
+    await world.deliverer(sender).deliver(notification_id, EMAIL)
+
+    assert len(await world.notifications()) == 1
+
+
+async def test_the_last_attempt_gives_up(world, fake_sender, failing):
+    notification_id = await world.make_notification(attempts=11)
+    sender = fake_sender(failing(FailureKind.TRANSIENT, "smtp_451"))
+
+    await world.deliverer(sender).deliver(notification_id, EMAIL)
+
+    row = await world.notification(notification_id)
+    assert (row.state, row.error["gave_up"]) == ("failed", "attempts_exhausted")
+
+
+async def test_a_job_without_a_sender_fails_and_says_so(world):
+    notification_id = await world.make_notification(JobName.SEND_SMS)
+
+    await world.deliverer(None).deliver(notification_id, JobName.SEND_SMS)
+
+    row = await world.notification(notification_id)
+    assert (row.state, row.error["code"]) == ("failed", "no_sender")
+
+
+async def test_a_broken_sender_is_recorded_and_tried_again(world, fake_sender):
+    notification_id = await world.make_notification()
+
+    await world.deliverer(fake_sender(KeyError("x"))).deliver(notification_id, EMAIL)
+
+    row = await world.notification(notification_id)
+    assert (row.state, row.error["code"], row.error["detail"]) == (
+        "pending",
+        "internal_error",
+        "KeyError",
+    )
+
+
+async def test_a_late_failure_of_a_lost_worker_changes_nothing(world, fake_sender, failing):
+    notification_id = await world.make_notification()
+    deliverer = world.deliverer(fake_sender())
+    lost = await take(world, notification_id)
+    world.clock.advance(LEASE)
+    assert await take(world, notification_id) is not None
+
+    await deliverer.record(lost, EMAIL, failing(FailureKind.PERMANENT, "x").failure)
+
+    row = await world.notification(notification_id)
+    assert (row.state, row.attempts) == ("sending", 2)
+
+
+async def test_a_late_success_of_a_lost_worker_counts(world, fake_sender):
+    notification_id = await world.make_notification()
+    deliverer = world.deliverer(fake_sender())
+    lost = await take(world, notification_id)
+    world.clock.advance(LEASE)
+
+    await deliverer.record(lost, EMAIL, Accepted("late"))
+
+    row = await world.notification(notification_id)
+    assert (row.state, row.provider_id) == ("sent", "late")
+
+
+async def test_a_result_is_recorded_when_the_database_comes_back(world, fake_sender):
+    notification_id = await world.make_notification()
+    sender = fake_sender()
+    real = world.deliverer(sender)
+    flaky = FlakyDatabase(world.db, fail_on={2, 3})
+    deliverer = type(real)(
+        db=flaky,
+        clock=real.clock,
+        senders=real.senders,
+        give_up=real.give_up,
+        jitter=real.jitter,
+        record_pauses=(0.0, 0.0),
+    )
+
+    await deliverer.deliver(notification_id, EMAIL)
+
+    assert (await world.notification(notification_id)).state == "sent"
+    assert len(sender.sent) == 1
+
+
+class FlakyDatabase:
+    """A database whose nth transactions fail."""
+
+    def __init__(self, db, *, fail_on):
+        self._db = db
+        self._fail_on = fail_on
+        self._count = 0
+
+    def transaction(self):
+        self._count += 1
+        if self._count in self._fail_on:
+            raise OperationalError("SELECT 1", {}, OSError("gone"))
+        return self._db.transaction()

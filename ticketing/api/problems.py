@@ -1,0 +1,220 @@
+"""Errors as RFC 9457 problem details: one stable `code` each, and what was expected.
+
+Programs switch on `code`; people read `title` and `detail`. A wrong value also names its `field`
+and, where there is a list, the `allowed` values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+from sanic import HTTPResponse
+from sanic.response import raw
+
+from ticketing.domain.enums import UnknownValueError
+from ticketing.domain.login import WeakPasswordError
+from ticketing.domain.ticket import (
+    AlreadyTakenError,
+    InvalidTransitionError,
+    NotAllowedError,
+)
+from ticketing.services.agents import (
+    AgentExistsError,
+    AgentNotFoundError,
+    InvalidAgentError,
+    LastAdminError,
+)
+from ticketing.services.control import ControlError, ConversationNotFoundError
+from ticketing.services.repeats import KeyReusedError
+from ticketing.services.sessions import LoginRefusedError
+from ticketing.services.ticket_list import InvalidCursorError
+from ticketing.services.ticket_targets import UnknownTargetError
+from ticketing.services.ticket_work import TicketNotFoundError, VersionConflictError
+from ticketing.services.tickets import ActorGoneError
+from ticketing.services.views import NotVisibleError
+
+CONTENT_TYPE = "application/problem+json"
+
+CODES: Mapping[str, tuple[int, str]] = {
+    "invalid_json": (400, "The body is not JSON"),
+    "invalid_request": (400, "The request cannot be read"),
+    "unauthenticated": (401, "Log in first"),
+    "login_refused": (401, "Login refused"),
+    "csrf_failed": (403, "The request does not prove that it comes from your own page"),
+    "role_not_allowed": (403, "Your role may not do this"),
+    "not_allowed": (403, "You may not do this to this ticket"),
+    "not_visible": (403, "This belongs to others"),
+    "not_found": (404, "There is no such address"),
+    "ticket_not_found": (404, "There is no such ticket"),
+    "conversation_not_found": (404, "There is no such conversation"),
+    "agent_not_found": (404, "There is no such agent"),
+    "method_not_allowed": (405, "The address does not know this method"),
+    "already_taken": (409, "Somebody else has taken it"),
+    "invalid_transition": (409, "The ticket's state does not admit this"),
+    "version_conflict": (409, "The ticket has changed meanwhile"),
+    "agent_exists": (409, "There is such an agent already"),
+    "last_admin": (409, "The last admin stays"),
+    "too_large": (413, "The body is too large"),
+    "unsupported_media_type": (415, "The body must be application/json"),
+    "invalid_value": (422, "A value is not allowed"),
+    "idempotency_key_reused": (422, "The idempotency key belongs to another request"),
+    "rate_limited": (429, "Too many requests"),
+    "internal_error": (500, "Something went wrong on our side"),
+}
+"""Every code with its HTTP status and title; the documentation lists them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One error answer.
+
+    Attributes:
+        code: A key of `CODES`.
+        detail: What happened here, and what was expected.
+        field: Path of the wrong value, such as `priority`.
+        allowed: What may stand there.
+        errors: All wrong values when there are several, each with field, detail and allowed.
+        extra: Further members, such as `present_version`.
+    """
+
+    code: str
+    detail: str
+    field: str | None = None
+    allowed: tuple[str, ...] | None = None
+    errors: tuple[Mapping[str, Any], ...] = ()
+    extra: Mapping[str, Any] | None = None
+    retry_after: int | None = None
+
+    @property
+    def status(self) -> int:
+        """HTTP status of its code."""
+        return CODES[self.code][0]
+
+    def to_json(self, *, instance: str) -> dict[str, Any]:
+        """The problem document; `instance` is the correlation id."""
+        status, title = CODES[self.code]
+        document: dict[str, Any] = {
+            "type": f"/api/docs#{self.code}",
+            "title": title,
+            "status": status,
+            "detail": self.detail,
+            "instance": f"urn:ponte:correlation:{instance}",
+            "code": self.code,
+        }
+        if self.field is not None:
+            document["field"] = self.field
+        if self.allowed is not None:
+            document["allowed"] = list(self.allowed)
+        if self.errors:
+            document["errors"] = [dict(error) for error in self.errors]
+        return document | dict(self.extra or {})
+
+
+class ProblemError(Exception):
+    """Stops a request with a problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(problem.detail)
+
+
+def respond(problem: Problem, *, instance: str) -> HTTPResponse:
+    """The HTTP answer for a problem."""
+    headers = {"X-Correlation-Id": instance}
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(problem.retry_after)
+    if problem.status == CODES["unauthenticated"][0]:
+        headers["WWW-Authenticate"] = 'Bearer realm="ponte"'
+    body = orjson.dumps(problem.to_json(instance=instance))
+    return raw(body, status=problem.status, headers=headers, content_type=CONTENT_TYPE)
+
+
+_BY_ERROR: tuple[tuple[type[Exception], str], ...] = (
+    (TicketNotFoundError, "ticket_not_found"),
+    (ConversationNotFoundError, "conversation_not_found"),
+    (AgentNotFoundError, "agent_not_found"),
+    (AgentExistsError, "agent_exists"),
+    (LastAdminError, "last_admin"),
+    (AlreadyTakenError, "already_taken"),
+    (InvalidTransitionError, "invalid_transition"),
+    (ControlError, "invalid_transition"),
+    (VersionConflictError, "version_conflict"),
+    (NotAllowedError, "not_allowed"),
+    (NotVisibleError, "not_visible"),
+    (ActorGoneError, "unauthenticated"),
+    (KeyReusedError, "idempotency_key_reused"),
+    (LoginRefusedError, "login_refused"),
+    (UnknownTargetError, "invalid_value"),
+    (UnknownValueError, "invalid_value"),
+    (InvalidAgentError, "invalid_value"),
+    (InvalidCursorError, "invalid_value"),
+    (WeakPasswordError, "invalid_value"),
+)
+
+_FIELD_OF: Mapping[type[Exception], str] = {
+    InvalidCursorError: "cursor",
+    WeakPasswordError: "password",
+    AgentExistsError: "email",
+    KeyReusedError: "Idempotency-Key",
+}
+
+_EXTRA: Mapping[type[Exception], Callable[[Any], dict[str, Any]]] = {
+    VersionConflictError: lambda error: {
+        "expected_version": error.expected,
+        "present_version": error.present,
+    },
+    AlreadyTakenError: lambda error: {"agent_id": str(error.agent_id)},
+}
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """The problem for an error of the services; None for one that nobody anticipated."""
+    if isinstance(error, ProblemError):
+        return error.problem
+    for kind, code in _BY_ERROR:
+        if isinstance(error, kind):
+            allowed = getattr(error, "allowed", None)
+            extra = _EXTRA.get(type(error))
+            return Problem(
+                code,
+                str(error),
+                field=getattr(error, "field", None) or _FIELD_OF.get(type(error)),
+                allowed=tuple(allowed) if allowed else None,
+                extra=None if extra is None else extra(error),
+            )
+    return None
+
+
+def problem_of_validation(error: ValidationError, *, known: tuple[str, ...]) -> Problem:
+    """What is wrong with a body or a query, field by field.
+
+    Args:
+        error: pydantic's error; its input values are not repeated, they may be passwords.
+        known: Names of the fields that exist, listed when an unknown one was given.
+    """
+    errors: list[dict[str, Any]] = []
+    for item in error.errors(include_url=False, include_input=False):
+        name = ".".join(str(part) for part in item["loc"]) or "body"
+        found: dict[str, Any] = {"field": name, "detail": item["msg"]}
+        if item["type"] in {"enum", "literal_error"}:
+            # pydantic writes the members only as prose: 'low', 'normal' or 'high'
+            found["allowed"] = re.findall(r"'([^']*)'", item.get("ctx", {}).get("expected", ""))
+        if item["type"] == "extra_forbidden":
+            found["detail"] = "is not a known field"
+            found["allowed"] = list(known)
+        errors.append(found)
+    first = errors[0]
+    detail = "; ".join(f"{item['field']}: {item['detail']}" for item in errors)
+    allowed = first.get("allowed")
+    return Problem(
+        "invalid_value",
+        detail,
+        field=first["field"],
+        allowed=None if allowed is None else tuple(allowed),
+        errors=tuple(errors),
+    )

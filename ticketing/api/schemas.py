@@ -1,0 +1,214 @@
+"""Bodies and queries of the API. Unknown fields are refused; texts must be storable and visible."""
+
+from __future__ import annotations
+
+import unicodedata
+import uuid
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from channels.message import MAX_TEXT
+from ticketing.domain.enums import Level, Priority, Role, Severity, TicketStatus
+from ticketing.domain.login import MAX_PASSWORD
+from ticketing.services.ticket_list import DEFAULT_PAGE, MAX_PAGE, Sort
+
+MAX_REASON = 500
+MAX_CLOSING_TEXT = MAX_TEXT - 296
+"""Leaves room for the standard words that follow it in the same message."""
+
+
+def readable(value: str) -> str:
+    """Text without control characters (line breaks and tabs may stay) and with something to see.
+
+    Raises:
+        ValueError: saying what is wrong.
+    """
+    for character in value:
+        if unicodedata.category(character) in {"Cc", "Cs"} and character not in "\n\t\r":
+            message = f"must not contain the control character U+{ord(character):04X}"
+            raise ValueError(message)
+    if value and all(unicodedata.category(item)[0] in "CZ" for item in value):
+        message = "must contain something visible"
+        raise ValueError(message)
+    return value
+
+
+class Strict(BaseModel):
+    """Base of every body and query."""
+
+    model_config = ConfigDict(
+        extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True, frozen=True
+    )
+
+
+Words = Annotated[str, Field(min_length=1, max_length=MAX_TEXT), AfterValidator(readable)]
+Reason = Annotated[str, Field(min_length=1, max_length=MAX_REASON), AfterValidator(readable)]
+Key = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(readable)]
+Version = Annotated[
+    int | None,
+    Field(ge=1, le=2**31 - 1, description="Refuse if the ticket has changed since this version."),
+]
+AgentId = Annotated[uuid.UUID | None, Field(description="Id of an active agent of the queue.")]
+
+
+class LoginBody(BaseModel):
+    """Who logs in."""
+
+    # Not Strict: a password keeps its spaces.
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
+
+    email: Annotated[str, Field(min_length=3, max_length=254), AfterValidator(readable)]
+    password: Annotated[str, Field(min_length=1, max_length=MAX_PASSWORD), AfterValidator(readable)]
+
+
+class TakeBody(Strict):
+    """Take a ticket."""
+
+    expected_version: Version = None
+
+
+class ReplyBody(Strict):
+    """Write to the customer."""
+
+    text: Words
+    status: Literal["open", "pending_customer", "pending_third_party"] = Field(
+        default="open", description="What the ticket waits for afterwards."
+    )
+    expected_version: Version = None
+
+
+class NoteBody(Strict):
+    """An internal remark."""
+
+    text: Words
+    expected_version: Version = None
+
+
+class EscalateBody(Strict):
+    """Hand the ticket up, or aside to another queue of its level. A queue or a level is needed."""
+
+    reason: Reason
+    queue: Key | None = None
+    level: Level | None = None
+    priority: Priority | None = None
+    agent_id: AgentId = None
+    expected_version: Version = None
+
+
+class DeEscalateBody(Strict):
+    """Hand the ticket down to a lower level. A queue or a level is needed."""
+
+    reason: Reason
+    queue: Key | None = None
+    level: Level | None = None
+    agent_id: AgentId = None
+    expected_version: Version = None
+
+
+class PriorityBody(Strict):
+    """Another priority."""
+
+    priority: Priority
+    reason: Reason | None = None
+    expected_version: Version = None
+
+
+class AssignBody(Strict):
+    """Give the ticket to an agent or a queue, or correct its severity."""
+
+    agent_id: AgentId = None
+    queue: Key | None = None
+    level: Level | None = None
+    severity: Severity | None = None
+    reason: Reason | None = None
+    expected_version: Version = None
+
+
+class ResolveBody(Strict):
+    """Settle the matter."""
+
+    closing_text: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=MAX_CLOSING_TEXT,
+            description="Said to the customer before the standard closing words.",
+        ),
+        AfterValidator(lambda value: value if value is None else readable(value)),
+    ] = None
+    reason: Reason | None = None
+    expected_version: Version = None
+
+
+class ReturnBody(Strict):
+    """Let the bot go on."""
+
+    reason: Reason | None = None
+    expected_version: Version = None
+
+
+class CloseBody(Strict):
+    """Put a resolved ticket away."""
+
+    expected_version: Version = None
+
+
+class ReopenBody(Strict):
+    """Take a resolved ticket up again."""
+
+    reason: Reason
+    expected_version: Version = None
+
+
+class NewAgentBody(BaseModel):
+    """A new person."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
+
+    email: Annotated[str, Field(min_length=3, max_length=254), AfterValidator(readable)]
+    name: Annotated[str, Field(min_length=1, max_length=120), AfterValidator(readable)]
+    password: Annotated[str, Field(max_length=MAX_PASSWORD), AfterValidator(readable)]
+    role: Role
+    queues: Annotated[tuple[Key, ...], Field(max_length=100)] = ()
+
+
+class NoBody(Strict):
+    """Nothing is wanted in the body."""
+
+
+def _split(value: Any) -> Any:
+    """`a,b` and repeated parameters alike."""
+    parts = value if isinstance(value, list) else [value]
+    return [word for part in parts for word in str(part).split(",") if word]
+
+
+class TicketQuery(Strict):
+    """Filters of the ticket list. Several values of one filter: any of them."""
+
+    status: Annotated[tuple[TicketStatus, ...], BeforeValidator(_split)] = ()
+    priority: Annotated[tuple[Priority, ...], BeforeValidator(_split)] = ()
+    severity: Annotated[tuple[Severity, ...], BeforeValidator(_split)] = ()
+    level: Annotated[tuple[Level, ...], BeforeValidator(_split)] = ()
+    queue: Annotated[tuple[Key, ...], BeforeValidator(_split)] = ()
+    agent: Annotated[
+        uuid.UUID | Literal["me", "none"] | None,
+        Field(description="An agent's id, `me`, or `none` for tickets without an agent."),
+    ] = None
+    mine: Annotated[bool, Field(description="The same as `agent=me`.")] = False
+    open: Annotated[bool, Field(description="Neither resolved nor closed.")] = False
+    text: Annotated[
+        str | None,
+        Field(
+            max_length=100,
+            description="Part of subject or contact, or a ticket number.",
+        ),
+        AfterValidator(lambda value: value if value is None else readable(value)),
+    ] = None
+    sort: Sort = Sort.URGENCY
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+    cursor: Annotated[str | None, Field(max_length=400)] = None
+
+
+class NoQuery(Strict):
+    """No parameters are known."""

@@ -1,0 +1,89 @@
+"""Everything the API and the console are built from; no globals."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from handoff.policy import HandoffPolicy
+from kit.clock import Clock
+from ticketing.db.engine import Database
+from ticketing.services.sessions import ABSOLUTE, IDLE
+
+
+BUSINESS_TIME_ZONE = "America/Sao_Paulo"
+
+
+class DeskSettings(Protocol):
+    """The part of the settings that is read here."""
+
+    @property
+    def ponte_session_hours(self) -> float:
+        """After how many idle hours a login ends."""
+        ...
+
+    @property
+    def ponte_public_url(self) -> str:
+        """How people reach this server; empty when not known."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """What the blueprints need.
+
+    Attributes:
+        db: Where everything is.
+        clock: For `now`.
+        wake: Told the id of every message to the customer after its commit.
+        policy: Names of queues and intents, SLA targets, calendars.
+        public_url: Its host is accepted as origin, besides the host a request was sent to; with
+            https, cookies are sent over https only.
+        session_idle: A login that was not used for so long is over.
+        session_absolute: A login is over after so long in any case.
+        time_zone: Of the times that agents read.
+    """
+
+    db: Database
+    clock: Clock
+    wake: Callable[[uuid.UUID], None]
+    policy: HandoffPolicy
+    public_url: str = ""
+    session_idle: timedelta = IDLE
+    session_absolute: timedelta = ABSOLUTE
+    time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo(BUSINESS_TIME_ZONE))
+
+    @classmethod
+    def from_settings(
+        cls,
+        settings: DeskSettings,
+        *,
+        db: Database,
+        clock: Clock,
+        wake: Callable[[uuid.UUID], None],
+        policy: HandoffPolicy,
+    ) -> Self:
+        """The dependencies as the settings want them."""
+        return cls(
+            db=db,
+            clock=clock,
+            wake=wake,
+            policy=policy,
+            public_url=settings.ponte_public_url,
+            session_idle=timedelta(hours=settings.ponte_session_hours),
+        )
+
+    @property
+    def secure_cookies(self) -> bool:
+        """Whether browsers come by https."""
+        return urlsplit(self.public_url).scheme == "https"
+
+    @property
+    def public_host(self) -> str:
+        """Host and port of the public URL; empty when not known."""
+        return urlsplit(self.public_url).netloc
