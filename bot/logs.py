@@ -25,8 +25,6 @@ _FIELDS = (
     "host port signal version path attempt"
 ).split()
 
-# Printed without their messages also before the server has started: they repeat their input.
-_QUIET_LIBRARIES = ("sanic.root", "sanic.access", "apscheduler", "matplotlib", "asyncio")
 _FRAMES = 12
 _CAUSES = 5
 
@@ -96,7 +94,7 @@ def _short(filename: str) -> str:
 
 
 def configure_logs(*, json_lines: bool, stream: TextIO = sys.stderr) -> SafeFormatter:
-    """Send everything through one formatter, at INFO.
+    """Send everything through one formatter: `bot.*` from INFO on, libraries from WARNING on.
 
     Returns:
         The formatter; set its `serving` once the server answers, and no library speaks any more.
@@ -106,13 +104,13 @@ def configure_logs(*, json_lines: bool, stream: TextIO = sys.stderr) -> SafeForm
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.INFO)
+    root.setLevel(logging.WARNING)
+    # On our own logger, not on the root: numpy.distutils sets the root to WARNING when imported.
+    logging.getLogger("bot").setLevel(logging.INFO)
     for name in ("rasa", "sanic", "sanic.root", "sanic.error", "sanic.access"):
         logger = logging.getLogger(name)
         logger.handlers[:] = []
         logger.propagate = True
-    for name in _QUIET_LIBRARIES:
-        logging.getLogger(name).setLevel(logging.WARNING)
     # Warnings are for the people who train a model (the training script prints them); here they
     # repeat deprecations at each start, and some of Rasa's repeat what the customer wrote.
     logging.captureWarnings(capture=True)
@@ -122,11 +120,11 @@ def configure_logs(*, json_lines: bool, stream: TextIO = sys.stderr) -> SafeForm
 
 
 def _configure_structlog() -> None:
-    """Rasa's structlog lines: their event name only, to the standard loggers, from INFO on."""
+    """Rasa's structlog lines: their event name only, to the standard loggers, from WARNING on."""
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, _event_name_only],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         cache_logger_on_first_use=True,
     )
 

@@ -56,17 +56,19 @@ def handoff_text(
 
     Args:
         decision: Whose `message_key` is meant.
-        policy: The policy it was made with.
+        policy: The policy in force. A decision stored under an older one may name a message or
+            a queue that is gone: the defaults stand in, because the customer must hear something.
         language: The customer's language; for one that is not served, `languages.others`.
         ticket: The ticket number as customers see it.
     """
-    if decision.message_key is None:
+    key = _known_key(decision, policy)
+    if key is None:
         return None
     written = policy.languages.written(language)
-    queue = policy.queues.get(decision.queue or policy.defaults.queue)
-    return policy.text(decision.message_key, language=written).format(
+    queue = policy.queues[_known_queue(decision, policy)]
+    return policy.text(key, language=written).format(
         ticket=ticket,
-        queue=queue.names[written] if queue is not None else "",
+        queue=queue.names[written],
         opening=_opening(decision, policy, written),
     )
 
@@ -102,6 +104,22 @@ def _opening(decision: Decision, policy: HandoffPolicy, language: str) -> str:
     return opening_text(
         decision.expected_opening,
         now=decision.decided_at,
-        time_zone=policy.calendar_of(decision.queue or policy.defaults.queue).time_zone,
+        time_zone=policy.calendar_of(_known_queue(decision, policy)).time_zone,
         language=language,
     )
+
+
+def _known_key(decision: Decision, policy: HandoffPolicy) -> str | None:
+    key = decision.message_key
+    if key is None or key in policy.messages:
+        return key
+    if not decision.is_handoff:
+        return None
+    defaults = policy.defaults
+    return defaults.message if decision.hours_open else defaults.message_when_closed
+
+
+def _known_queue(decision: Decision, policy: HandoffPolicy) -> str:
+    if decision.queue is None or decision.queue not in policy.queues:
+        return policy.defaults.queue
+    return decision.queue

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from notifications.domain.jobs import MESSAGE_VERSION, Job, parse_job_name
 from notifications.services.ports import QueueUnavailableError
@@ -40,9 +42,11 @@ def make_worker_broker(redis_url: str) -> RedisBroker:
 
 def make_producer_broker(redis_url: str) -> RedisBroker:
     """The broker of a process that only puts jobs in."""
+    # One quick second try and no more: the row is there, and the sweep comes back to it.
     return _broker(
         redis.Redis.from_url(
             redis_url,
+            retry=Retry(NoBackoff(), 1),
             socket_timeout=PRODUCER_TIMEOUT_SECONDS,
             socket_connect_timeout=PRODUCER_TIMEOUT_SECONDS,
         )

@@ -62,7 +62,7 @@ _NEEDED: Mapping[Process, tuple[str, ...]] = {
     Process.WEB: (*_DATABASES, "ponte_bot_url", "ponte_bot_secret", *_WHATSAPP),
     Process.BOT: ("ponte_rasa_database_url", "ponte_bot_secret", "ponte_actions_url"),
     Process.ACTIONS: (*_DATABASES, "ponte_actions_url", "ponte_bot_secret"),
-    Process.WORKER: (*_DATABASES, "whatsapp_access_token", "whatsapp_phone_number_id"),
+    Process.WORKER: _DATABASES,
     Process.SCHEDULER: (*_DATABASES, "ponte_bot_url", "ponte_bot_secret", *_WHATSAPP),
     Process.DATABASE_ONLY: ("ponte_database_url",),
 }

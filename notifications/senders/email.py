@@ -31,7 +31,7 @@ STEP_TIMEOUT_SECONDS = 10.0
 """For each step (connect, greeting, TLS, login, sender, recipient, body, answer)."""
 
 CREDENTIALS_REFUSED = {530, 534, 535, 538}  # RFC 4954: authentication needed, weak, refused
-MAILBOX_FULL = "2.2"  # RFC 3463: subject 2 (mailbox), detail 2 (full); 4.2.2 and 5.2.2 alike
+MAILBOX_FULL = {"4.2.2", "5.2.2"}  # RFC 3463; mailboxes are emptied, so neither is final
 START_BODY, ACCEPTED, WILL_FORWARD = 354, 250, 251
 QUIT_TIMEOUT_SECONDS = 1.0
 _ENHANCED = re.compile(rb"^([245]\.\d{1,3}\.\d{1,3})\b")
@@ -116,7 +116,7 @@ def classify_reply(code: int, text: bytes) -> Failure:
     if code in CREDENTIALS_REFUSED:
         detail = "the mail server refuses SMTP_USER and SMTP_PASS, or wants them"
         return Failure(FailureKind.STOP_CHANNEL, name, detail=detail)
-    if enhanced.endswith(MAILBOX_FULL) and enhanced.count(".") == MAILBOX_FULL.count(".") + 1:
+    if enhanced in MAILBOX_FULL:
         return Failure(FailureKind.TRANSIENT, name, detail="the mailbox is full")
     if code < 500:  # noqa: PLR2004 - 4yz is transient by RFC 5321; a reply that makes no sense too
         return Failure(FailureKind.TRANSIENT, name, detail="the mail server asks to come back")

@@ -247,6 +247,13 @@ class EmbeddedPostgres:
         return lines[_STATUS_LINE].strip() if len(lines) > _STATUS_LINE else ""
 
     def _make_databases(self) -> None:
+        try:
+            self._make_role_and_databases()
+        except psycopg.Error as error:
+            message = f"PostgreSQL runs but refused us: {error}"
+            raise EngineError(message) from error
+
+    def _make_role_and_databases(self) -> None:
         with psycopg.connect(
             self._url("postgres", user=_SUPERUSER), autocommit=True, connect_timeout=10
         ) as connection:

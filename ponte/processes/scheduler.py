@@ -17,9 +17,8 @@ from datetime import timedelta
 import psycopg
 import structlog
 
-from kit.clock import Clock, SystemClock
+from kit.clock import Clock
 from kit.ids import new_correlation_id
-from kit.logging import configure_logging
 from notifications.broker import DramatiqJobQueue, make_producer_broker
 from notifications.domain.policies import PoliciesError
 from notifications.policy_file import load_policies
@@ -28,9 +27,10 @@ from notifications.services.relay import Relay
 from notifications.services.sweep import sweep
 from ponte.processes.leadership import Leadership
 from ponte.processes.notification_parts import admin_contact
+from ponte.processes.wiring import configure_process, make_clock, make_database
 from ponte.processes.worker import stop_on_signals, wait_for
 from ponte.settings import Settings
-from ticketing.db.engine import Database, make_engine
+from ticketing.db.engine import Database
 from ticketing.services.outbox import NOTIFY_CHANNEL
 
 log = structlog.get_logger()
@@ -96,11 +96,7 @@ def build_jobs(parts: Parts, *, wake: asyncio.Event) -> tuple[Job, ...]:
 
 def run(settings: Settings, more_jobs: Callable[[Parts], Sequence[Job]] = lambda _: ()) -> int:
     """Run until SIGTERM or SIGINT; the exit code (1: the policies are not usable)."""
-    configure_logging(
-        process="scheduler",
-        json_lines=settings.ponte_log_format == "json",
-        level=settings.ponte_log_level,
-    )
+    configure_process(settings, "scheduler")
     try:
         return asyncio.run(_main(settings, more_jobs))
     except PoliciesError as error:
@@ -110,8 +106,8 @@ def run(settings: Settings, more_jobs: Callable[[Parts], Sequence[Job]] = lambda
 
 async def _main(settings: Settings, more_jobs: Callable[[Parts], Sequence[Job]]) -> int:
     stop = stop_on_signals()
-    clock = SystemClock(timedelta(seconds=settings.ponte_clock_offset_seconds))
-    db = Database(make_engine(settings.database_url, pool_size=5))
+    clock = make_clock(settings)
+    db = make_database(settings, pool_size=5)
     broker = make_producer_broker(settings.redis_url)
     wake = asyncio.Event()
     parts = Parts(settings, db, DramatiqJobQueue(broker), clock)
@@ -200,9 +196,7 @@ class Scheduler:
                 await wait_for(job.wake, pause.total_seconds())
 
 
-async def listen(
-    url: str, channel: str, wake: asyncio.Event, *, pause: float = 1.0
-) -> None:
+async def listen(url: str, channel: str, wake: asyncio.Event, *, pause: float = 1.0) -> None:
     """Set `wake` at every NOTIFY on the channel, for ever; reconnects when the line breaks."""
     while True:
         try:

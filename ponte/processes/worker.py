@@ -7,7 +7,6 @@ fetch jobs and wait for the loop to do them.
 from __future__ import annotations
 
 import asyncio
-import random
 import signal
 import uuid
 from datetime import timedelta
@@ -19,8 +18,6 @@ import structlog
 from dramatiq.brokers.redis import RedisBroker
 from sqlalchemy import text
 
-from kit.clock import Clock, SystemClock
-from kit.logging import configure_logging
 from notifications.actors import declare_actors
 from notifications.broker import DramatiqJobQueue, make_worker_broker
 from notifications.domain.jobs import JobName
@@ -28,8 +25,9 @@ from notifications.domain.policies import PoliciesError
 from notifications.services.deliver import LEASE, Deliverer
 from notifications.services.ports import JobQueue
 from ponte.processes.notification_parts import failure_notices, make_senders
+from ponte.processes.wiring import configure_process, make_clock, make_database, make_jitter
 from ponte.settings import Settings
-from ticketing.db.engine import Database, make_engine
+from ticketing.db.engine import Database
 
 log = structlog.get_logger()
 
@@ -57,11 +55,7 @@ class Delivers(Protocol):
 
 def run(settings: Settings) -> int:
     """Deliver until SIGTERM or SIGINT; the exit code (1: the policies are not usable)."""
-    configure_logging(
-        process="worker",
-        json_lines=settings.ponte_log_format == "json",
-        level=settings.ponte_log_level,
-    )
+    configure_process(settings, "worker")
     try:
         return asyncio.run(_main(settings))
     except PoliciesError as error:
@@ -71,9 +65,9 @@ def run(settings: Settings) -> int:
 
 async def _main(settings: Settings) -> int:
     stop = stop_on_signals()
-    clock = SystemClock(timedelta(seconds=settings.ponte_clock_offset_seconds))
+    clock = make_clock(settings)
     give_up = failure_notices(settings)
-    db = Database(make_engine(settings.database_url, pool_size=THREADS))
+    db = make_database(settings, pool_size=THREADS)
     broker = make_worker_broker(settings.redis_url)
     try:
         async with httpx.AsyncClient() as http:
@@ -84,7 +78,7 @@ async def _main(settings: Settings) -> int:
                 clock=clock,
                 senders=make_senders(settings, db=db, http=http, clock=clock),
                 give_up=give_up,
-                jitter=random.SystemRandom().random,
+                jitter=make_jitter(),
             )
             await work(broker, deliverer, stop=stop)
     finally:

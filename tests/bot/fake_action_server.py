@@ -56,8 +56,11 @@ class FakeActionServer:
             outcome = "handoff"
         elif "confuso" in text:
             outcome = "clarify"
+        # A form's from_text slot takes any text; what is not an answer to it must not stay in it.
+        undo = [slot("order_number", None)] if outcome != "stay" else []
         return 200, {
             "events": [
+                *undo,
                 slot("handoff_outcome", outcome),
                 slot("last_turn_id", turn_id),
                 slot("decision_id", f"decision-{turn_id}"),

@@ -251,7 +251,9 @@ class TestMenu:
     ) -> None:
         decision = decide(snapshot, policy)
 
-        first, second = (menu(decision, policy, "pt", is_first=is_first) for is_first in (1, 0))
+        first, second = (
+            menu(decision, policy, "pt", is_first=is_first) for is_first in (True, False)
+        )
 
         assert first.question != second.question
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,6 +23,7 @@ from handoff.policy import (
     REASONS,
     SEVERITIES,
     HandoffPolicy,
+    Threshold,
     match_keywords,
 )
 from handoff.snapshot import ConversationSnapshot
@@ -428,7 +430,10 @@ class TestOptions:
     def test_the_best_of_the_ranking_without_small_talk(
         self, turn: Turn, policy: HandoffPolicy
     ) -> None:
-        assert decide(turn(**UNSURE), policy).options == ("refund", "exchange_return", "cancel")
+        ranked = ("refund", "exchange_return", "cancel")
+        for most in (2, 3):
+            changed = replace(policy, clarify=replace(policy.clarify, options=most))
+            assert decide(turn(**UNSURE), changed).options == ranked[:most]
 
     def test_what_was_offered_is_not_offered_again(self, turn: Turn, policy: HandoffPolicy) -> None:
         again = turn(**UNSURE, already_offered=("refund", "cancel"), clarifications_asked=1)
@@ -605,7 +610,7 @@ def check_destination(decision: Decision, policy: HandoffPolicy) -> None:
         assert decision.queue is None
         assert decision.level is None
         return
-    assert decision.queue in policy.queues
+    assert decision.queue is not None
     assert decision.level == policy.queues[decision.queue].level
     assert decision.level in LEVELS
     assert decision.priority in PRIORITIES
@@ -632,3 +637,75 @@ def check_evaluations(decision: Decision, policy: HandoffPolicy) -> None:
     for item in decision.evaluations:
         if not item.matched:
             assert any(not condition.met for condition in item.conditions)
+
+
+class TestBuiltInRules:
+    """A designer may delete every rule: the conversation still never ends in a loop."""
+
+    @pytest.fixture
+    def bare(self, policy: HandoffPolicy) -> HandoffPolicy:
+        return replace(policy, rules=())
+
+    @pytest.mark.parametrize(
+        ("changes", "outcome", "reason"),
+        [
+            ({}, "stay", "understood"),
+            (UNSURE, "clarify", "low_confidence"),
+            ({**UNSURE, "clarifications_asked": 2}, "handoff", "repeated_failure"),
+            ({"message_kind": "unreadable"}, "stay", "unreadable_message"),
+            ({"trigger": "bot_unavailable"}, "handoff", "bot_unavailable"),
+            (scored("thank", 0.25), "stay", "small_talk"),
+            ({**UNSURE, "active_form": "order_status_form"}, "stay", "low_confidence"),
+        ],
+    )
+    def test_outcomes_without_any_rule_of_the_file(
+        self, turn: Turn, bare: HandoffPolicy, changes: dict[str, Any], outcome: str, reason: str
+    ) -> None:
+        decision = decide(turn(**changes), bare)
+
+        assert (decision.outcome, decision.reason) == (outcome, reason)
+
+    def test_a_form_may_be_treated_like_any_other_turn(
+        self, turn: Turn, bare: HandoffPolicy
+    ) -> None:
+        strict = replace(bare, forms=replace(bare.forms, low_confidence="clarify"))
+        answer = turn(
+            **UNSURE, active_form="order_status_form", entities={"order_number": ("98213",)}
+        )
+
+        assert decide(answer, bare).outcome == "stay"
+        assert decide(answer, strict).outcome == "clarify"
+
+    def test_a_queue_that_never_opens_promises_no_opening(
+        self, turn: Turn, policy: HandoffPolicy
+    ) -> None:
+        never = {name: replace(item, weekly={}) for name, item in policy.calendars.items()}
+        closed = replace(policy, calendars=never)
+        request = turn(**scored("talk_to_person", 0.9))
+
+        decision = decide(request, closed)
+
+        special_days_are_over = datetime(2029, 1, 1, tzinfo=UTC)
+        later = decide(replace(request, now=special_days_are_over), closed)
+        assert (decision.reason, decision.hours_open) == ("outside_hours", False)
+        assert later.expected_opening is None
+        text = handoff_text(later, closed, language="pt", ticket="P-1")
+        assert text is not None
+        assert "assim que possível" in text
+
+
+def test_thresholds_of_a_language_and_of_an_intent_win_over_the_default(
+    turn: Turn, policy: HandoffPolicy
+) -> None:
+    thresholds = replace(
+        policy.confidence,
+        by_language={"en": Threshold(0.7, 0.3)},
+        by_intent={"cancel": 0.95},
+    )
+    strict = replace(policy, confidence=thresholds)
+    ranking = (("order_status", 0.6), ("refund", 0.2))
+
+    assert decide(turn(ranking=ranking), strict).outcome == "stay"
+    assert decide(turn(ranking=ranking, language="en"), strict).outcome == "clarify"
+    assert decide(turn(**scored("cancel", 0.94)), strict).outcome == "clarify"
+    assert decide(turn(**scored("cancel", 0.95)), strict).outcome == "stay"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -57,3 +58,18 @@ def test_outside_hours_the_customer_reads_ticket_and_opening(
 
 def test_an_ordinary_answer_has_no_text_of_ours(turn: Turn, policy: HandoffPolicy) -> None:
     assert handoff_text(decide(turn(), policy), policy, language="pt", ticket="P-1") is None
+
+
+@pytest.mark.parametrize(("hours_open", "part"), [(True, "em instantes"), (False, "amanhã")])
+def test_a_decision_of_an_older_policy_still_has_words(
+    turn: Turn, policy: HandoffPolicy, part: str, *, hours_open: bool
+) -> None:
+    now = datetime(2026, 11, 24, 10 if hours_open else 20, tzinfo=ZoneInfo(SAO_PAULO))
+    request = turn(top_intent="talk_to_person", ranking=(("talk_to_person", 0.9),), now=now)
+    old = replace(decide(request, policy), message_key="removed", queue="removed")
+
+    text = handoff_text(old, policy, language="pt", ticket="P-1")
+
+    assert text is not None
+    assert part in text
+    assert handoff_text(replace(old, outcome="stay"), policy, language="pt", ticket="") is None

@@ -11,6 +11,7 @@ import pytest
 
 from handoff.policy import MAX_TITLE, HandoffPolicy
 from handoff.policy_file import PolicyError, load_policy, main, parse_policy
+from ponte.holiday_dates import holiday_dates
 
 ROOT = Path(__file__).parents[2]
 
@@ -431,6 +432,21 @@ class TestHolidays:
 
         with pytest.raises(PolicyError, match="no holidays for BR-XX"):
             parse_policy(text, holiday_dates=refuse)
+
+    @pytest.mark.parametrize(
+        ("before", "after", "problem"),
+        [
+            ("country: BR", "country: XX", "no holidays for country 'XX'"),
+            ("subdivision: SP", "subdivision: ZZ", "no holidays for BR-ZZ; expected one of AC, AL"),
+        ],
+    )
+    def test_the_real_source_names_what_it_knows(
+        self, policy_text: str, before: str, after: str, problem: str
+    ) -> None:
+        text = policy_text.replace(before, after)
+
+        with pytest.raises(PolicyError, match=problem):
+            parse_policy(text, holiday_dates=holiday_dates)
 
     def test_a_leap_day_of_every_year_exists_in_leap_years_only(self, policy_text: str) -> None:
         text = policy_text.replace("- 01-25 ", "- 02-29 ")

@@ -15,7 +15,6 @@ from kit.clock import Clock
 from ticketing.db.engine import Database
 from ticketing.services.sessions import ABSOLUTE, IDLE
 
-
 BUSINESS_TIME_ZONE = "America/Sao_Paulo"
 
 

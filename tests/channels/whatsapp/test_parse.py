@@ -429,10 +429,12 @@ JSON = st.recursive(
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=20,
 )
-NAMES = st.sampled_from(
-    "text interactive image button system location contacts edit reaction order from id timestamp"
-    " type context referral errors nfm_reply button_reply status recipient_id group_id".split()
+FIELDS = (
+    *("text", "interactive", "image", "button", "system", "location", "contacts", "edit"),
+    *("reaction", "order", "from", "id", "timestamp", "type", "context", "referral", "errors"),
+    *("nfm_reply", "button_reply", "status", "recipient_id", "group_id"),
 )
+NAMES = st.sampled_from(FIELDS)
 ODD_ITEMS = st.dictionaries(NAMES, JSON | NAMES)
 
 

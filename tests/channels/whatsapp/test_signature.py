@@ -4,7 +4,7 @@ import pytest
 
 from channels.whatsapp.signature import sign, verify
 
-BODY = '{"text":"a\\u00e7\\u00e3o"}'.encode()
+BODY = b'{"text":"a\\u00e7\\u00e3o"}'
 GOOD = sign(BODY, "secret")
 
 

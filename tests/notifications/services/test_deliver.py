@@ -84,9 +84,7 @@ async def test_a_notice_that_kills_every_worker_is_given_up(world):
 
 
 async def test_nothing_is_claimed_that_is_unknown_or_not_due(world):
-    later = await world.make_notification(
-        next_attempt_at=world.clock.now() + timedelta(seconds=1)
-    )
+    later = await world.make_notification(next_attempt_at=world.clock.now() + timedelta(seconds=1))
 
     assert await take(world, later) is None
     assert await take(world, later.__class__(int=0)) is None

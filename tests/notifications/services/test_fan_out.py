@@ -13,9 +13,7 @@ ADMIN = AdminContact("chefe@example.com", "+5511912345678")
 
 
 def spread(world, event, admin=ADMIN):
-    return fan_out(
-        world.db, event.id, policies=load_policies(), admin=admin, now=world.clock.now()
-    )
+    return fan_out(world.db, event.id, policies=load_policies(), admin=admin, now=world.clock.now())
 
 
 def told(rows):

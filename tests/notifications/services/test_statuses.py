@@ -135,7 +135,13 @@ async def test_a_template_that_fails_is_given_up_and_the_admin_gets_an_email(wor
 
 @pytest.mark.parametrize(
     ("code", "state"),
-    [(131000, "pending"), (130429, "pending"), (190, "pending"), (131026, "failed"), (None, "failed")],
+    [
+        (131000, "pending"),
+        (130429, "pending"),
+        (190, "pending"),
+        (131026, "failed"),
+        (None, "failed"),
+    ],
 )
 async def test_a_failure_is_retried_or_given_up_by_its_code(world, code, state):
     notification_id = await sent(world)

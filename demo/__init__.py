@@ -1,0 +1,1 @@
+"""The demonstration: conversations from files, played against the running system."""

@@ -1,0 +1,337 @@
+"""Against a real SMTP server (aiosmtpd) that answers as each recipient's script says."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import defaultdict
+from email import message_from_bytes
+from email.policy import default
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+
+from notifications.domain.failure import FailureKind, SendFailedError
+from notifications.domain.jobs import JobName
+from notifications.senders.email import EmailSender, SMTPServer, Tls, classify_reply
+from notifications.services.ports import Outgoing
+
+NOTICE = "01890000-0000-7000-8000-000000000001"
+SENDER = "Ponte <avisos@ponte.example>"
+HANG = "hang"
+
+
+class Mailbox:
+    """Scripts of replies by recipient, for RCPT and for the end of DATA, and what was taken."""
+
+    def __init__(self):
+        self.rcpt = defaultdict(list)
+        self.data = defaultdict(list)
+        self.taken = []
+        self.release = asyncio.Event()
+        self.answers = 0
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        reply = await self._next(self.rcpt[address])
+        if reply.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return reply
+
+    async def handle_DATA(self, server, session, envelope):
+        reply = await self._next(self.data[envelope.rcpt_tos[0]])
+        if reply.startswith("250"):
+            self.taken.append(message_from_bytes(envelope.content, policy=default))
+        return reply
+
+    async def _next(self, script):
+        reply = script.pop(0) if script else "250 2.0.0 Ok"
+        if reply == HANG:
+            await self.release.wait()
+            return "421 4.4.2 too late"
+        return reply
+
+
+@pytest.fixture
+def mailbox():
+    return Mailbox()
+
+
+@pytest.fixture
+def serve(mailbox):
+    running = []
+
+    def start(**options):
+        controller = Controller(mailbox, hostname="127.0.0.1", port=free_port(), **options)
+        controller.start()
+        running.append(controller)
+        return controller
+
+    yield start
+    for controller in running:
+        controller.loop.call_soon_threadsafe(mailbox.release.set)
+        controller.stop()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def sender(serve):
+    controller = serve()
+    return EmailSender(
+        SMTPServer("127.0.0.1", controller.port, Tls.NONE, timeout_seconds=0.3),
+        SENDER,
+        "https://ponte.example",
+    )
+
+
+def outgoing(clock, recipient="ana@example.com", **changes):
+    import uuid  # noqa: PLC0415
+
+    values = {
+        "notification_id": uuid.UUID(NOTICE),
+        "attempt": 1,
+        "recipient": recipient,
+        "language": "pt",
+        "event": "ticket-opened",
+        "context": {"ticket_number": 1001, "ticket_id": "t", "queue_name": "Atenção básica"},
+        "created_at": clock.now(),
+        "correlation_id": "c-1",
+    }
+    return Outgoing(**(values | changes))
+
+
+async def refusal(sender, clock, **changes):
+    with pytest.raises(SendFailedError) as caught:
+        await sender.send(outgoing(clock, **changes), now=clock.now())
+    return caught.value.failure
+
+
+async def test_a_notice_arrives_as_text_and_html_with_its_own_message_id(sender, mailbox, clock):
+    accepted = await sender.send(outgoing(clock), now=clock.now())
+
+    (message,) = mailbox.taken
+    assert accepted.provider_id == message["Message-ID"] == f"<{NOTICE}@ponte.example>"
+    assert message["From"] == SENDER
+    assert message["To"] == "ana@example.com"
+    assert message["Subject"] == "[Ponte] Novo atendimento #1001: Atenção básica ()"
+    assert message["Date"] == "Tue, 10 Mar 2026 13:00:00 +0000"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert "Atenção básica" in message.get_body(["plain"]).get_content()
+    assert "Atenção básica" in message.get_body(["html"]).get_content()
+
+
+async def test_a_second_attempt_is_the_same_message(sender, mailbox, clock):
+    mailbox.rcpt["ana@example.com"] = ["451 4.7.1 greylisted"]
+
+    failure = await refusal(sender, clock)
+    await sender.send(outgoing(clock, attempt=2), now=clock.now())
+
+    assert (failure.kind, failure.code) == (FailureKind.TRANSIENT, "smtp_451_4.7.1")
+    assert [message["Message-ID"] for message in mailbox.taken] == [f"<{NOTICE}@ponte.example>"]
+
+
+@pytest.mark.parametrize("step", ["rcpt", "data"])
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        ("550 5.1.1 no such user", FailureKind.PERMANENT),
+        ("554 5.7.1 policy", FailureKind.PERMANENT),
+        ("552 5.2.2 mailbox full", FailureKind.TRANSIENT),
+        ("552 5.3.4 too big", FailureKind.PERMANENT),
+        ("450 4.2.1 busy", FailureKind.TRANSIENT),
+        ("421 4.3.2 closing", FailureKind.TRANSIENT),
+    ],
+)
+async def test_a_reply_decides_what_comes_next(sender, mailbox, clock, step, reply, kind):
+    getattr(mailbox, step)["ana@example.com"] = [reply]
+
+    failure = await refusal(sender, clock)
+
+    assert failure.kind is kind
+    assert failure.code == "smtp_" + "_".join(reply.split()[:2])
+    assert mailbox.taken == []
+
+
+async def test_a_server_that_hangs_before_the_body_has_taken_nothing(sender, mailbox, clock):
+    mailbox.rcpt["ana@example.com"] = [HANG]
+
+    failure = await refusal(sender, clock)
+
+    assert (failure.kind, failure.code) == (FailureKind.TRANSIENT, "smtp_connection")
+
+
+async def test_a_server_that_hangs_after_the_body_may_have_taken_it(sender, mailbox, clock):
+    mailbox.data["ana@example.com"] = [HANG]
+
+    failure = await refusal(sender, clock)
+
+    assert (failure.kind, failure.code) == (FailureKind.UNKNOWN, "smtp_no_answer")
+
+
+async def test_a_server_that_is_not_there_is_tried_again(clock):
+    server = SMTPServer("127.0.0.1", free_port(), Tls.NONE, timeout_seconds=0.3)
+
+    failure = await refusal(EmailSender(server, SENDER, "http://x"), clock)
+
+    assert (failure.kind, failure.code) == (FailureKind.TRANSIENT, "smtp_connection")
+
+
+@pytest.mark.parametrize("address", ["", "ana", "ana@", "joão@example.com", "a@b\r\nBcc: c@d"])
+async def test_an_address_that_is_none_is_given_up(sender, mailbox, clock, address):
+    failure = await refusal(sender, clock, recipient=address)
+
+    assert (failure.kind, failure.code) == (FailureKind.PERMANENT, "address_invalid")
+    assert mailbox.taken == []
+
+
+async def test_starttls_is_never_left_out_silently(serve, clock):
+    server = SMTPServer("127.0.0.1", serve().port, Tls.STARTTLS, timeout_seconds=0.5)
+
+    failure = await refusal(EmailSender(server, SENDER, "http://x"), clock)
+
+    assert (failure.kind, failure.code) == (FailureKind.STOP_CHANNEL, "smtp_unsupported")
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(535, FailureKind.STOP_CHANNEL), (454, FailureKind.TRANSIENT), (None, None)],
+)
+async def test_a_refused_login_stops_the_channel(serve, mailbox, clock, code, kind):
+    def check(server, session, envelope, mechanism, data):
+        message = f"{code} no" if code else None
+        return AuthResult(success=code is None, handled=False, message=message)
+
+    controller = serve(authenticator=check, auth_require_tls=False)
+    server = SMTPServer(
+        "127.0.0.1", controller.port, Tls.NONE, user="ponte", password="secret", timeout_seconds=1
+    )
+    sender = EmailSender(server, SENDER, "http://x")
+
+    if kind is None:
+        await sender.send(outgoing(clock), now=clock.now())
+        assert len(mailbox.taken) == 1
+    else:
+        failure = await refusal(sender, clock)
+        assert (failure.kind, failure.code) == (kind, f"smtp_{code}")
+
+
+async def test_a_certificate_nobody_signed_stops_the_channel(serve, clock, certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    controller = serve(tls_context=context)
+    server = SMTPServer("127.0.0.1", controller.port, Tls.STARTTLS, timeout_seconds=2)
+
+    failure = await refusal(EmailSender(server, SENDER, "http://x"), clock)
+
+    assert (failure.kind, failure.code) == (FailureKind.STOP_CHANNEL, "tls_certificate")
+
+
+async def test_starttls_with_a_known_certificate_works(serve, mailbox, clock, certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    controller = serve(tls_context=context, require_starttls=True)
+    trust = ssl.create_default_context(cafile=certificate)
+    server = SMTPServer(
+        "localhost", controller.port, Tls.STARTTLS, timeout_seconds=2, tls_context=trust
+    )
+
+    await EmailSender(server, SENDER, "http://x").send(outgoing(clock), now=clock.now())
+
+    assert len(mailbox.taken) == 1
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A self-signed certificate for localhost, with its key, in one file."""
+    import datetime as dt  # noqa: PLC0415
+
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+        .not_valid_after(dt.datetime(2120, 1, 1, tzinfo=dt.UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + built.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "kind"),
+    [
+        (550, b"5.1.1 x", FailureKind.PERMANENT),
+        (550, b"no enhanced code", FailureKind.PERMANENT),
+        (452, b"4.2.2 full", FailureKind.TRANSIENT),
+        (552, b"5.2.2 full", FailureKind.TRANSIENT),
+        (552, b"5.12.2 not full", FailureKind.PERMANENT),
+        (530, b"5.7.0 login first", FailureKind.STOP_CHANNEL),
+        (538, b"", FailureKind.STOP_CHANNEL),
+        (-1, b"", FailureKind.TRANSIENT),
+        (299, b"", FailureKind.TRANSIENT),
+    ],
+)
+def test_the_table_of_replies(code, text, kind):
+    assert classify_reply(code, text).kind is kind
+
+
+async def test_a_greylisted_notice_is_delivered_by_the_second_attempt(
+    world, sender, mailbox, clock
+):
+    """Sender and delivery together: 451, the wait, then 250."""
+    from datetime import timedelta  # noqa: PLC0415
+
+    mailbox.rcpt["ana@example.com"] = ["451 4.7.1 later"]
+    notification_id = await world.make_notification()
+    deliverer = world.deliverer(sender)
+
+    await deliverer.deliver(notification_id, JobName.SEND_EMAIL)
+    world.clock.advance(timedelta(seconds=5))
+    await deliverer.deliver(notification_id, JobName.SEND_EMAIL)
+
+    row = await world.notification(notification_id)
+    assert (row.state, row.attempts) == ("sent", 2)
+    assert [m["Message-ID"] for m in mailbox.taken] == [f"<{notification_id}@ponte.example>"]
+
+
+async def test_a_body_whose_answer_was_lost_is_repeated_with_the_same_message_id(
+    world, sender, mailbox
+):
+    from datetime import timedelta  # noqa: PLC0415
+
+    mailbox.data["ana@example.com"] = [HANG]
+    notification_id = await world.make_notification()
+    deliverer = world.deliverer(sender)
+
+    await deliverer.deliver(notification_id, JobName.SEND_EMAIL)
+    assert (await world.notification(notification_id)).state == "unknown"
+    world.clock.advance(timedelta(seconds=5))
+    await deliverer.deliver(notification_id, JobName.SEND_EMAIL)
+
+    assert (await world.notification(notification_id)).state == "sent"
+    assert mailbox.taken[0]["Message-ID"] == f"<{notification_id}@ponte.example>"

@@ -1,0 +1,236 @@
+"""Against an HTTP server that speaks the Cloud API's contract and answers by a script."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from channels.whatsapp.client import WhatsAppClient
+from notifications.domain.failure import FailureKind, SendFailedError
+from notifications.senders.whatsapp import WhatsAppSender
+from notifications.services.ports import Outgoing
+from notifications.services.statuses import callback_data
+from notifications.services.window import last_whatsapp_message
+from ticketing.db.tables import Contact, ContactIdentity, Conversation
+
+NOTICE = uuid.UUID("01890000-0000-7000-8000-000000000001")
+PHONE = "+5511912345678"
+
+
+class Meta:
+    """A tiny HTTP/1.1 server: keeps the bodies, answers (status, body, headers) by its script."""
+
+    def __init__(self):
+        self.script = []
+        self.bodies = []
+        self.url = ""
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *error):
+        self._server.close()
+
+    async def _serve(self, reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = int(head.lower().split("content-length:")[1].split("\r\n")[0])
+        self.bodies.append(json.loads(await reader.readexactly(length)))
+        step = self.script.pop(0) if self.script else ok(len(self.bodies))
+        if step is not None:
+            status, body, headers = step
+            content = json.dumps(body).encode()
+            lines = [f"HTTP/1.1 {status} X", f"content-length: {len(content)}", *headers]
+            writer.write("\r\n".join([*lines, "connection: close", "", ""]).encode() + content)
+            await writer.drain()
+        writer.close()
+
+
+def ok(number):
+    return 200, {"messages": [{"id": f"wamid.{number}"}], "contacts": []}, []
+
+
+def error(status, code, *headers):
+    return (
+        status,
+        {"error": {"code": code, "message": "(#x) no", "type": "OAuthException"}},
+        headers,
+    )
+
+
+@pytest.fixture
+async def meta():
+    async with Meta() as server:
+        yield server
+
+
+@pytest.fixture
+async def http():
+    async with httpx.AsyncClient() as client:
+        yield client
+
+
+@pytest.fixture
+def make_sender(meta, http):
+    def make(*, template="aviso_ponte", last=None):
+        async def last_message(phone):
+            return last
+
+        client = WhatsAppClient(
+            http, base_url=meta.url, version="v25.0", phone_number_id="1", access_token="t"
+        )
+        return WhatsAppSender(client, last_message, template, "https://ponte.example")
+
+    return make
+
+
+def outgoing(clock, **changes):
+    values = {
+        "notification_id": NOTICE,
+        "attempt": 1,
+        "recipient": PHONE,
+        "language": "pt",
+        "event": "ticket-opened",
+        "context": {
+            "ticket_number": 1001,
+            "ticket_id": "t-1",
+            "queue_name": "Fila",
+            "reason": "vip",
+        },
+        "created_at": clock.now(),
+        "correlation_id": "c-1",
+    }
+    return Outgoing(**(values | changes))
+
+
+async def test_within_the_window_the_admin_gets_a_text(make_sender, meta, clock):
+    sender = make_sender(last=clock.now() - timedelta(hours=23))
+
+    accepted = await sender.send(outgoing(clock), now=clock.now())
+
+    (body,) = meta.bodies
+    assert (accepted.provider_id, accepted.form) == ("wamid.1", "text")
+    assert body["to"] == PHONE
+    assert body["biz_opaque_callback_data"] == callback_data(NOTICE)
+    assert "https://ponte.example/console/tickets/t-1" in body["text"]["body"]
+
+
+@pytest.mark.parametrize("hours", [None, 23.95, 24, 48])
+async def test_outside_the_window_the_admin_gets_the_template(make_sender, meta, clock, hours):
+    last = None if hours is None else clock.now() - timedelta(hours=hours)
+
+    accepted = await make_sender(last=last).send(outgoing(clock), now=clock.now())
+
+    (body,) = meta.bodies
+    assert accepted.form == "template"
+    assert body["template"]["name"] == "aviso_ponte"
+    assert body["template"]["language"]["code"] == "pt_BR"
+    parameters = [part["text"] for part in body["template"]["components"][0]["parameters"]]
+    assert parameters[1:] == ["cliente VIP", "https://ponte.example/console/tickets/t-1"]
+
+
+async def test_a_refused_text_is_followed_by_the_template_at_once(make_sender, meta, clock):
+    meta.script = [error(400, 131047)]
+
+    accepted = await make_sender(last=clock.now()).send(outgoing(clock), now=clock.now())
+
+    assert accepted.form == "template"
+    assert [body["type"] for body in meta.bodies] == ["text", "template"]
+
+
+async def test_without_a_template_a_closed_window_is_a_clear_failure(make_sender, meta, clock):
+    meta.script = [error(400, 131047)]
+
+    with pytest.raises(SendFailedError) as caught:
+        await make_sender(template=None).send(outgoing(clock), now=clock.now())
+
+    failure = caught.value.failure
+    assert (failure.kind, failure.code) == (FailureKind.PERMANENT, "131047")
+    assert "NOTIFICATIONS_WHATSAPP_TEMPLATE is not set" in failure.detail
+
+
+async def test_a_notice_that_a_status_sent_back_goes_out_as_template(make_sender, meta, clock):
+    sender = make_sender(last=clock.now())
+
+    await sender.send(outgoing(clock, context={"form": "template"}), now=clock.now())
+
+    assert meta.bodies[0]["type"] == "template"
+
+
+@pytest.mark.parametrize(
+    ("answer", "attempt", "kind", "code", "retry_after"),
+    [
+        (error(500, 131000), 1, FailureKind.TRANSIENT, "131000", None),
+        (error(400, 130429), 1, FailureKind.RATE_LIMITED, "130429", None),
+        (error(429, 130429, "Retry-After: 90"), 1, FailureKind.RATE_LIMITED, "130429", 90),
+        (error(400, 131056), 1, FailureKind.RATE_LIMITED, "131056", None),
+        (error(400, 1), 1, FailureKind.TRANSIENT, "1", None),
+        (error(400, 1), 2, FailureKind.PERMANENT, "1", None),
+        (error(400, 131026), 1, FailureKind.PERMANENT, "131026", None),
+        (error(401, 190), 1, FailureKind.STOP_CHANNEL, "190", None),
+        ((502, {}, []), 1, FailureKind.TRANSIENT, "http_502", None),
+        (None, 1, FailureKind.UNKNOWN, "no_answer", None),
+    ],
+)
+async def test_a_refusal_keeps_its_code_and_kind(
+    make_sender, meta, clock, answer, attempt, kind, code, retry_after
+):
+    meta.script = [answer]
+
+    with pytest.raises(SendFailedError) as caught:
+        await make_sender(last=clock.now()).send(outgoing(clock, attempt=attempt), now=clock.now())
+
+    failure = caught.value.failure
+    asked = failure.retry_after.total_seconds() if failure.retry_after else None
+    assert (failure.kind, failure.code, asked) == (kind, code, retry_after)
+    assert PHONE not in failure.detail
+
+
+async def test_a_number_that_is_none_is_given_up(make_sender, meta, clock):
+    with pytest.raises(SendFailedError) as caught:
+        await make_sender().send(outgoing(clock, recipient="chefe"), now=clock.now())
+
+    assert (caught.value.failure.kind, caught.value.failure.code) == (
+        FailureKind.PERMANENT,
+        "payload_invalid",
+    )
+    assert meta.bodies == []
+
+
+async def test_the_window_is_read_from_what_this_number_wrote(world):
+    now = world.clock.now()
+    phone = "+5511987654321"
+    contact = Contact(created_at=now)
+    await world.add(contact)
+    await world.add(
+        ContactIdentity(
+            contact_id=contact.id,
+            channel="whatsapp",
+            kind="phone",
+            value=phone,
+            address=phone,
+            created_at=now,
+        ),
+        *(
+            Conversation(
+                contact_id=contact.id,
+                channel="whatsapp",
+                account_id=str(number),
+                address=phone,
+                created_at=now,
+                last_customer_message_at=now - timedelta(hours=number),
+            )
+            for number in (5, 2, 9)
+        ),
+    )
+
+    # WhatsApp knows older Brazilian numbers without the ninth digit.
+    for spelling in (phone, "+551187654321"):
+        assert await last_whatsapp_message(world.db, spelling) == now - timedelta(hours=2)
+    assert await last_whatsapp_message(world.db, "+5521999999999") is None

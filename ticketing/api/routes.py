@@ -1,0 +1,169 @@
+"""The one table of routes: method, path, least role, models, errors, examples.
+
+The dispatcher serves it, `openapi.py` documents it, and the tests walk through it role by role, so
+a route cannot exist without its permission.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from ticketing.api import handlers, schemas
+from ticketing.api.calls import Answer, Call, Route
+from ticketing.domain.enums import Role
+from ticketing.services.agents import AgentView
+from ticketing.services.ticket_list import TicketPage
+from ticketing.services.tickets import Done
+from ticketing.services.views import ConversationView, TicketDetail
+
+_WRITE = ("ticket_not_found", "not_allowed", "invalid_transition", "version_conflict")
+
+
+def _ticket_command(
+    verb: str,
+    name: str,
+    summary: str,
+    body: type[BaseModel],
+    *,
+    least: Role = Role.AGENT,
+    codes: tuple[str, ...] = (),
+    example: dict[str, Any] | None = None,
+    takes_key: bool = False,
+) -> Route:
+    return Route(
+        method="POST",
+        path=f"/tickets/{{ticket_id}}/{verb}",
+        name=name,
+        tag="Tickets",
+        summary=summary,
+        least=least,
+        handler=getattr(handlers, name),
+        answer=Done,
+        body=body,
+        codes=(*_WRITE, *codes),
+        example=example or {},
+        takes_key=takes_key,
+    )
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "POST", "/login", "log_in", "Session",
+        "Log in; answers with a token and sets the session cookie",
+        None, handlers.log_in, handlers.Login, body=schemas.LoginBody,
+        codes=("login_refused",),
+        example={"email": "ana@example.com", "password": "correct horse battery"},
+    ),
+    Route(
+        "POST", "/logout", "log_out", "Session", "End this session",
+        Role.AGENT, handlers.log_out, handlers.LoggedOut, body=schemas.NoBody,
+    ),
+    Route(
+        "GET", "/me", "me", "Session", "Who is logged in",
+        Role.AGENT, handlers.me, handlers.Me,
+    ),
+    Route(
+        "GET", "/tickets", "list_tickets", "Tickets",
+        "The tickets you may see: the most urgent first, or the newest",
+        Role.AGENT, handlers.list_tickets, TicketPage, query=schemas.TicketQuery,
+    ),
+    Route(
+        "GET", "/tickets/{ticket_id}", "get_ticket", "Tickets",
+        "A ticket with messages, history, handoffs and the decision behind them",
+        Role.AGENT, handlers.get_ticket, TicketDetail, codes=("ticket_not_found", "not_visible"),
+    ),
+    _ticket_command(
+        "take", "take",
+        "Answer this customer from now on; of two who take at once, one wins",
+        schemas.TakeBody, codes=("already_taken",), example={"expected_version": 1},
+    ),
+    _ticket_command(
+        "reply", "reply",
+        "Write to the customer; a ticket that nobody has is taken with it",
+        schemas.ReplyBody, codes=("idempotency_key_reused",), takes_key=True,
+        example={"text": "Olá! Já estou vendo o seu pedido.", "status": "pending_customer"},
+    ),
+    _ticket_command(
+        "notes", "note", "Write a remark that the customer never sees",
+        schemas.NoteBody, codes=("idempotency_key_reused",), takes_key=True,
+        example={"text": "Cliente ligou também pelo 0800."},
+    ),
+    _ticket_command(
+        "escalate", "escalate",
+        "Hand the ticket to a higher level, or to another queue of the same level",
+        schemas.EscalateBody,
+        example={"level": "N2", "queue": "n2_technical", "reason": "Precisa de acesso ao servidor"},
+    ),
+    _ticket_command(
+        "de-escalate", "de_escalate", "Hand the ticket to a lower level",
+        schemas.DeEscalateBody,
+        example={"level": "N1", "queue": "n1_support", "reason": "Dúvida simples de cadastro"},
+    ),
+    _ticket_command(
+        "priority", "change_priority",
+        "Change the priority; the SLA still counts from the opening",
+        schemas.PriorityBody, least=Role.SUPERVISOR,
+        example={"priority": "high", "reason": "Cliente sem acesso"},
+    ),
+    _ticket_command(
+        "assign", "assign", "Give the ticket to an agent or a queue, or correct its severity",
+        schemas.AssignBody, least=Role.SUPERVISOR, example={"queue": "n1_support"},
+    ),
+    _ticket_command(
+        "resolve", "resolve",
+        "Settle the matter; the customer is told and the bot answers again",
+        schemas.ResolveBody, example={"closing_text": "Reembolso feito, cai em até 5 dias úteis."},
+    ),
+    _ticket_command(
+        "return-to-bot", "return_to_bot",
+        "Let the bot go on; the ticket ends as resolved",
+        schemas.ReturnBody, example={"reason": "Só queria a segunda via"},
+    ),
+    _ticket_command(
+        "close", "close", "Put a resolved ticket away for good",
+        schemas.CloseBody, least=Role.SUPERVISOR, example={"expected_version": 7},
+    ),
+    _ticket_command(
+        "reopen", "reopen", "Take a resolved ticket up again",
+        schemas.ReopenBody, example={"reason": "O problema voltou"},
+    ),
+    Route(
+        "GET", "/conversations/{conversation_id}", "get_conversation", "Conversations",
+        "A conversation: control, messages, decisions",
+        Role.AGENT, handlers.get_conversation, ConversationView,
+        codes=("conversation_not_found", "not_visible"),
+    ),
+    Route(
+        "GET", "/conversations/{conversation_id}/decisions", "get_decisions", "Conversations",
+        "What the handoff rules decided on each turn, with every rule's values",
+        Role.AGENT, handlers.get_decisions, handlers.Decisions,
+        codes=("conversation_not_found", "not_visible"),
+    ),
+    Route(
+        "GET", "/queues", "list_queues", "Queues", "The queues, with what waits in them",
+        Role.AGENT, handlers.list_queues, handlers.Queues,
+    ),
+    Route(
+        "GET", "/agents", "list_agents", "Agents", "The people of the support team",
+        Role.SUPERVISOR, handlers.list_agents, handlers.Agents,
+    ),
+    Route(
+        "POST", "/agents", "create_agent", "Agents", "Add a person",
+        Role.ADMIN, handlers.create_agent, AgentView, body=schemas.NewAgentBody,
+        status=201, codes=("agent_exists",),
+        example={
+            "email": "bia@example.com", "name": "Bia Souza", "password": "nove gatos no telhado",
+            "role": "agent", "queues": ["n1_support"],
+        },
+    ),
+    Route(
+        "POST", "/agents/{agent_id}/disable", "disable_agent", "Agents",
+        "Shut a person out at once; their tickets go back to the queues",
+        Role.ADMIN, handlers.disable_agent, handlers.Disabled, body=schemas.NoBody,
+        codes=("agent_not_found", "last_admin"),
+    ),
+)  # fmt: skip
+
+__all__ = ["ROUTES", "Answer", "Call", "Route"]
