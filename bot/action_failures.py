@@ -15,22 +15,23 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import functools
-from typing import Any, Iterator, List, Optional
+from collections.abc import Iterator
+from typing import Any, Optional
 
 import rasa
 from rasa.core.actions.action import ActionExecutionRejection, RemoteAction
 
 from bot.rasa_version import is_known_release
 
-_failed: contextvars.ContextVar[Optional[List[str]]] = contextvars.ContextVar(
+_failed: contextvars.ContextVar[Optional[list[str]]] = contextvars.ContextVar(
     "failed_actions", default=None
 )
 
 
 @contextlib.contextmanager
-def watch() -> Iterator[List[str]]:
+def watch() -> Iterator[list[str]]:
     """Collect, in order, the names of the actions that fail inside the block."""
-    names: List[str] = []
+    names: list[str] = []
     token = _failed.set(names)
     try:
         yield names

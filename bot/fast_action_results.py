@@ -9,7 +9,7 @@ applied, and every answer is still validated against it, with the same errors.
 from __future__ import annotations
 
 import logging
-from typing import Any, Dict
+from typing import Any
 
 import rasa
 from jsonschema import exceptions, validators
@@ -33,7 +33,7 @@ _HINT = (
 )
 
 
-def validate_action_result(_action: RemoteAction, result: Dict[str, Any]) -> bool:
+def validate_action_result(_action: RemoteAction, result: dict[str, Any]) -> bool:
     """Whether `result` is a valid answer of an action server: True, or an exception.
 
     Raises:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Iterable, List, Optional
+from typing import Any, Optional
 
 # What `import rasa.core.agent` touches: base classes in rasa/utils/tensorflow/callback.py and
 # data_generator.py.
@@ -91,7 +92,7 @@ class _StandIn(ModuleType):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.__path__: List[str] = []
+        self.__path__: list[str] = []
         self.__spec__ = ModuleSpec(name, loader=None, is_package=True)
 
     def __getattr__(self, name: str) -> Any:

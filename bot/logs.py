@@ -14,16 +14,28 @@ import json
 import logging
 import sys
 import traceback
+from collections.abc import MutableMapping
 from datetime import datetime, timezone
-from typing import Any, Dict, List, Optional, TextIO, Tuple
+from typing import Any, Optional, TextIO
 
 import structlog
 
 # Ids, counts, durations, enums. Names as in kit.logging.
 _FIELDS = (
-    "conversation_id turn_id milliseconds intent outcome count replayed code actions model seconds "
-    "host port signal version path attempt"
-).split()
+    "conversation_id",
+    "turn_id",
+    "milliseconds",
+    "intent",
+    "outcome",
+    "count",
+    "replayed",
+    "code",
+    "actions",
+    "model",
+    "seconds",
+    "host",
+    "port",
+)
 
 _FRAMES = 12
 _CAUSES = 5
@@ -47,9 +59,9 @@ class SafeFormatter(logging.Formatter):
         rest = " ".join(f"{name}={value}" for name, value in line.items())
         return f"{moment} [{level:<7}] {event:<24} {rest}".rstrip()
 
-    def _line(self, record: logging.LogRecord) -> Dict[str, Any]:
+    def _line(self, record: logging.LogRecord) -> dict[str, Any]:
         moment = datetime.fromtimestamp(record.created, tz=timezone.utc)
-        line: Dict[str, Any] = {
+        line: dict[str, Any] = {
             "timestamp": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "event": self._event(record),
@@ -70,9 +82,9 @@ def _is_ours(logger_name: str) -> bool:
     return logger_name == "bot" or logger_name.startswith("bot.")
 
 
-def _exception(error: BaseException, *, with_text: bool) -> Dict[str, Any]:
+def _exception(error: BaseException, *, with_text: bool) -> dict[str, Any]:
     """Types of the exception and its causes, outermost first, and the places it went through."""
-    names: List[str] = []
+    names: list[str] = []
     cause: Optional[BaseException] = error
     while cause is not None and len(names) < _CAUSES:
         name = f"{type(cause).__module__}.{type(cause).__qualname__}"
@@ -130,8 +142,8 @@ def _configure_structlog() -> None:
 
 
 def _event_name_only(
-    _logger: Any, _method: str, event: Dict[str, Any]
-) -> Tuple[Tuple[str, str], Dict[str, Any]]:
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> tuple[tuple[str, str], dict[str, Any]]:
     # Rasa's structlog event names are fixed words; everything beside them may be someone's text.
     name = str(event.get("event"))
     return ("%s", name), {"extra": {"code": name}}

@@ -13,7 +13,7 @@ import json
 import tarfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 _CHUNK_BYTES = 1 << 20
 
@@ -115,9 +115,9 @@ def hash_inputs(root: Path, *, rasa_version: str) -> str:
     return digest.hexdigest()
 
 
-def training_inputs(root: Path) -> List[Path]:
+def training_inputs(root: Path) -> list[Path]:
     """The files a model is made of, in a fixed order."""
-    found: List[Path] = [root / "config.yml", root / "domain.yml"]
+    found: list[Path] = [root / "config.yml", root / "domain.yml"]
     for folder, pattern in (("data", "**/*"), ("domain", "**/*"), ("bot", "**/*.py")):
         found.extend((root / folder).glob(pattern))
     return sorted(path for path in set(found) if path.is_file() and _counts(path, root))
@@ -129,7 +129,7 @@ def _counts(path: Path, root: Path) -> bool:
     return not any(part.startswith(".") or part == "__pycache__" for part in parts)
 
 
-def components(model: Path) -> List[str]:
+def components(model: Path) -> list[str]:
     """Dotted names of the classes Rasa imports to load a model.
 
     Those of the training graph are among them: Rasa reads it whenever it loads a model.
@@ -146,13 +146,13 @@ def components(model: Path) -> List[str]:
         raise ModelFileError(message) from None
 
 
-def _metadata(model: Path) -> Dict[str, Any]:
+def _metadata(model: Path) -> dict[str, Any]:
     with tarfile.open(model, "r:gz") as archive:
         for member in archive:
             if Path(member.name).name == "metadata.json" and "/" not in member.name.strip("./"):
                 file = archive.extractfile(member)
                 if file is not None:
-                    parsed: Dict[str, Any] = json.load(file)
+                    parsed: dict[str, Any] = json.load(file)
                     return parsed
     message = "no metadata.json"
     raise ValueError(message)

@@ -16,8 +16,9 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Optional
 
 from bot import light_start
 from bot.logs import SafeFormatter, configure_logs
@@ -169,7 +170,7 @@ def _serve(
     app = Sanic("ponte_bot", configure_logging=False)
     _configure(app)
     _register_channels(app, options.credentials)
-    failure: List[StartError] = []
+    failure: list[StartError] = []
 
     @app.listener("before_server_start")
     async def load(app: Sanic, loop: Any) -> None:
@@ -198,8 +199,6 @@ def _serve(
     logging.getLogger("sanic.error").setLevel(logging.CRITICAL)
     try:
         app.run(sock=listener, backlog=_BACKLOG, workers=1, access_log=False, motd=False)
-    except StartError:
-        raise
     finally:
         listener.close()
     if failure:

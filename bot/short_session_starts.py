@@ -9,8 +9,6 @@ value of a slot matters; it is the only one carried.
 
 from __future__ import annotations
 
-from typing import Dict, List
-
 import rasa
 from rasa.core.actions.action import ActionSessionStart
 from rasa.shared.core.events import SlotSet
@@ -19,9 +17,9 @@ from rasa.shared.core.trackers import DialogueStateTracker
 from bot.rasa_version import is_known_release
 
 
-def last_slot_values(tracker: DialogueStateTracker) -> List[SlotSet]:
+def last_slot_values(tracker: DialogueStateTracker) -> list[SlotSet]:
     """The slots of the ended session, each with its last value, in the order they were last set."""
-    latest: Dict[str, SlotSet] = {}
+    latest: dict[str, SlotSet] = {}
     for event in tracker.applied_events():
         if isinstance(event, SlotSet):
             latest.pop(event.key, None)

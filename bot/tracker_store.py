@@ -8,7 +8,10 @@ What differs from `rasa.core.tracker_store.SQLTrackerStore` (3.6.21):
 * a connection that the server closed is replaced before use (`pool_pre_ping`);
 * the id of every stored turn is written in the same transaction as its events, under a unique key.
   Two processes that run the same turn at once cannot both store it: the second gets
-  `TurnAlreadyStoredError`, and nothing of its run remains.
+  `TurnAlreadyStoredError`, and nothing of its run remains;
+* a tracker is stored only on top of the events it was loaded with. Rasa's store counts the events
+  that are in the table at that moment and cuts the tracker there, so of two writers the second
+  stores a torn turn. Here it gets `ConversationChangedError`.
 
 An erasure request has to delete from both tables: `events` by `sender_id`, `turns` by
 `conversation_id`.
@@ -19,7 +22,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from typing import Any, Dict, List, Optional
+from dataclasses import dataclass
+from typing import Any, Optional
 
 import sqlalchemy as sa
 import sqlalchemy.exc
@@ -49,6 +53,23 @@ class TrackerStoreError(RasaException):
 
 class TurnAlreadyStoredError(RasaException):
     """Another process stored this turn first; read its result instead."""
+
+
+class ConversationChangedError(RasaException):
+    """Another process stored events after this tracker was loaded; load it again."""
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """What was in the table when a tracker was loaded.
+
+    Attributes:
+        count: number of events of the tracker.
+        last_id: id of the conversation's newest event; None when there was none.
+    """
+
+    count: int = 0
+    last_id: Optional[int] = None
 
 
 class TurnTrackerStore(SQLTrackerStore):
@@ -90,7 +111,7 @@ class TurnTrackerStore(SQLTrackerStore):
         for attempt in range(1, _START_ATTEMPTS + 1):
             try:
                 self.Base.metadata.create_all(self.engine)
-            except (sa.exc.DBAPIError, sa.exc.SQLAlchemyError) as error:
+            except sa.exc.SQLAlchemyError as error:  # noqa: PERF203 - ten rounds
                 if attempt == _START_ATTEMPTS:
                     message = (
                         "the tracker database (PONTE_RASA_DATABASE_URL) cannot be used: "
@@ -108,28 +129,71 @@ class TurnTrackerStore(SQLTrackerStore):
             found = session.get(self.Turn, (conversation_id, message_id))
             return found is not None
 
+    async def _retrieve(
+        self,
+        sender_id: str,
+        fetch_events_from_all_sessions: bool,  # noqa: FBT001 - Rasa's name
+    ) -> Optional[DialogueStateTracker]:
+        with self.session_scope() as session:
+            rows = self._event_query(
+                session, sender_id, fetch_events_from_all_sessions=fetch_events_from_all_sessions
+            ).all()
+        if not rows or self.domain is None:
+            return None
+        events = [json.loads(row.data) for row in rows]
+        tracker = DialogueStateTracker.from_dict(sender_id, events, self.domain.slots)
+        tracker.loaded = _Loaded(len(tracker.events), rows[-1].id)
+        return tracker
+
     async def save(self, tracker: DialogueStateTracker) -> None:
         """Store the new events and the ids of their turns, all or nothing.
 
         Raises:
             TurnAlreadyStoredError: one of the turns is stored already.
+            ConversationChangedError: someone else stored events since the tracker was loaded.
         """
         await self.stream_events(tracker)
+        conversation_id = tracker.sender_id
+        loaded: _Loaded = getattr(tracker, "loaded", _Loaded())
+        events = list(tracker.events)[loaded.count :]
         with self.session_scope() as session:
-            events = list(self._additional_events(session, tracker))
-            for message_id in _message_ids(events):
-                session.add(self.Turn(conversation_id=tracker.sender_id, message_id=message_id))
-            try:
-                # Before the events: the key decides which of two writers goes on.
-                session.flush()
-            except sa.exc.IntegrityError:
-                message = f"a turn of conversation {tracker.sender_id} is already stored"
-                raise TurnAlreadyStoredError(message) from None
-            session.add_all(self._row(tracker.sender_id, event) for event in events)
+            self._lock(session, conversation_id)
+            self._add_turns(session, conversation_id, _message_ids(events))
+            if self._last_id(session, conversation_id) != loaded.last_id:
+                message = f"conversation {conversation_id} changed while a turn of it ran"
+                raise ConversationChangedError(message)
+            session.add_all(self._row(conversation_id, event) for event in events)
+            session.flush()
+            last_id = self._last_id(session, conversation_id)
             session.commit()
+        tracker.loaded = _Loaded(len(tracker.events), last_id)
+
+    def _lock(self, session: orm.Session, conversation_id: str) -> None:
+        """Let one writer of a conversation at a time compare and store; SQLite has one anyway."""
+        if self.engine.dialect.name == "postgresql":
+            key = sa.func.hashtextextended(conversation_id, 0)
+            session.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+
+    def _add_turns(
+        self, session: orm.Session, conversation_id: str, message_ids: list[str]
+    ) -> None:
+        for message_id in message_ids:
+            session.add(self.Turn(conversation_id=conversation_id, message_id=message_id))
+        try:
+            session.flush()
+        except sa.exc.IntegrityError:
+            message = f"a turn of conversation {conversation_id} is already stored"
+            raise TurnAlreadyStoredError(message) from None
+
+    def _last_id(self, session: orm.Session, conversation_id: str) -> Optional[int]:
+        query = sa.select(sa.func.max(self.SQLEvent.id))
+        newest: Optional[int] = session.execute(
+            query.where(self.SQLEvent.sender_id == conversation_id)
+        ).scalar()
+        return newest
 
     def _row(self, sender_id: str, event: Event) -> SQLTrackerStore.SQLEvent:
-        data: Dict[str, Any] = event.as_dict()
+        data: dict[str, Any] = event.as_dict()
         intent = (data.get("parse_data") or {}).get("intent") or {}
         return self.SQLEvent(
             sender_id=sender_id,
@@ -166,7 +230,7 @@ def database_url(url: Optional[str]) -> str:
     return f"{schemes[scheme]}://{rest}"
 
 
-def _engine_options(url: str) -> Dict[str, Any]:
+def _engine_options(url: str) -> dict[str, Any]:
     if not url.startswith("postgresql"):
         return {}
     return {
@@ -180,7 +244,7 @@ def _engine_options(url: str) -> Dict[str, Any]:
     }
 
 
-def _message_ids(events: List[Event]) -> List[str]:
+def _message_ids(events: list[Event]) -> list[str]:
     """Ids of the user messages, each once: Rasa's two-stage fallback repeats a message's event."""
     ids = (event.message_id for event in events if isinstance(event, UserUttered))
     return list(dict.fromkeys(message_id for message_id in ids if message_id))

@@ -6,18 +6,19 @@ cannot differ. Events are Rasa's, in storage order.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any, Optional
 
 from rasa.shared.core.constants import ACTION_SESSION_START_NAME
 from rasa.shared.core.events import ActionExecuted, BotUttered, Event, UserUttered
 
-Reply = Dict[str, Any]
+Reply = dict[str, Any]
 
 # The parts of a bot utterance that a channel can show, as `BotUttered.message()` names them.
 _REPLY_PARTS = ("text", "buttons", "quick_replies", "elements", "custom", "image", "attachment")
 
 
-def find_turn(events: Sequence[Event], *, message_id: str) -> Optional[Tuple[int, int]]:
+def find_turn(events: Sequence[Event], *, message_id: str) -> Optional[tuple[int, int]]:
     """Where the turn of a message lies: index of its user event, and index one past its last event.
 
     A turn ends where the next message, or the session start before it, begins. A repetition of the
@@ -39,7 +40,7 @@ def _starts_session(event: Event) -> bool:
     return isinstance(event, ActionExecuted) and event.action_name == ACTION_SESSION_START_NAME
 
 
-def replies(events: Sequence[Event]) -> List[Reply]:
+def replies(events: Sequence[Event]) -> list[Reply]:
     """What the bot said in these events, one object for each utterance."""
     return [_reply(event) for event in events if isinstance(event, BotUttered)]
 

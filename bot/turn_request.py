@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Collection, Dict, Mapping, Optional
+from typing import Any, Optional
 
 # Intents that Rasa treats as commands (rasa.shared.core.constants.DEFAULT_INTENTS and
 # RulePolicy's DEFAULT_ACTION_MAPPINGS): they reset, revert or reopen a conversation.
@@ -39,7 +40,7 @@ class TurnRequestError(ValueError):
         expected: what belongs there.
     """
 
-    def __init__(self, field: str, expected: str) -> None:
+    def __init__(self, *, field: str, expected: str) -> None:
         super().__init__(f"{field}: {expected}")
         self.field = field
         self.expected = expected
@@ -59,7 +60,7 @@ class TurnRequest:
     conversation_id: str
     message_id: str
     rasa_text: str
-    metadata: Dict[str, Any]
+    metadata: dict[str, Any]
 
 
 def parse_turn_request(body: Any, *, intents: Collection[str]) -> TurnRequest:
@@ -73,10 +74,12 @@ def parse_turn_request(body: Any, *, intents: Collection[str]) -> TurnRequest:
         TurnRequestError: names the first field that is wrong and what was expected.
     """
     if not isinstance(body, dict):
-        raise TurnRequestError("body", "expected a JSON object")
+        raise TurnRequestError(field="body", expected="expected a JSON object")
     unknown = sorted(str(name) for name in set(body) - _FIELDS)
     if unknown:
-        raise TurnRequestError(unknown[0], f"unknown field; expected {', '.join(sorted(_FIELDS))}")
+        raise TurnRequestError(
+            field=unknown[0], expected=f"unknown field; expected {', '.join(sorted(_FIELDS))}"
+        )
     conversation_id = _id(body, "conversation_id")
     message_id = _id(body, "message_id")
     payload = _payload(body.get("payload"), intents=intents)
@@ -102,7 +105,7 @@ def _id(body: Mapping[str, Any], field: str) -> str:
     value = body.get(field)
     if not isinstance(value, str) or not _ID.fullmatch(value):
         expected = "expected a string of 1 to 200 letters, digits and _.:=+- that starts with a letter or digit"  # noqa: E501
-        raise TurnRequestError(field, expected)
+        raise TurnRequestError(field=field, expected=expected)
     return value
 
 
@@ -111,9 +114,11 @@ def _text(body: Mapping[str, Any], *, required: bool) -> str:
     if value is None and not required:
         return ""
     if not isinstance(value, str):
-        raise TurnRequestError("text", "expected a string")
+        raise TurnRequestError(field="text", expected="expected a string")
     if len(value) > MAX_TEXT_CHARACTERS:
-        raise TurnRequestError("text", f"expected at most {MAX_TEXT_CHARACTERS} characters")
+        raise TurnRequestError(
+            field="text", expected=f"expected at most {MAX_TEXT_CHARACTERS} characters"
+        )
     return value
 
 
@@ -122,15 +127,17 @@ def _payload(value: Any, *, intents: Collection[str]) -> Optional[str]:
         return None
     shape = 'expected null or "/intent" or "/intent{"entity":"value"}"'
     if not isinstance(value, str) or len(value) > _MAX_PAYLOAD_CHARACTERS:
-        raise TurnRequestError("payload", shape)
+        raise TurnRequestError(field="payload", expected=shape)
     match = _PAYLOAD.fullmatch(value)
     if match is None:
-        raise TurnRequestError("payload", shape)
+        raise TurnRequestError(field="payload", expected=shape)
     intent = match.group("intent")
     if intent.split("/")[0] in REFUSED_INTENTS:
-        raise TurnRequestError("payload", f"intent {intent} is a command of Rasa and is refused")
+        raise TurnRequestError(
+            field="payload", expected=f"intent {intent} is a command of Rasa and is refused"
+        )
     if intent not in intents:
-        raise TurnRequestError("payload", f"intent {intent} is not in the domain")
+        raise TurnRequestError(field="payload", expected=f"intent {intent} is not in the domain")
     _check_entities(match.group("entities"), shape)
     return value
 
@@ -141,18 +148,20 @@ def _check_entities(entities: Optional[str], shape: str) -> None:
     try:
         parsed = json.loads(entities)
     except ValueError:
-        raise TurnRequestError("payload", shape) from None
+        raise TurnRequestError(field="payload", expected=shape) from None
     for name, value in parsed.items():
         if not isinstance(value, (str, int, float)):
             expected = f"expected a string or a number for entity {name}"
-            raise TurnRequestError("payload", expected)
+            raise TurnRequestError(field="payload", expected=expected)
 
 
-def _metadata(value: Any) -> Dict[str, Any]:
+def _metadata(value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise TurnRequestError("metadata", "expected a JSON object")
+        raise TurnRequestError(field="metadata", expected="expected a JSON object")
     if len(json.dumps(value)) > _MAX_METADATA_BYTES:
-        raise TurnRequestError("metadata", f"expected at most {_MAX_METADATA_BYTES} bytes of JSON")
+        raise TurnRequestError(
+            field="metadata", expected=f"expected at most {_MAX_METADATA_BYTES} bytes of JSON"
+        )
     return value

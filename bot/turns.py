@@ -18,18 +18,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, List, NoReturn, Optional, Sequence, Set
+from typing import Any, NoReturn, Optional
 
 from rasa.core.agent import Agent
 from rasa.core.channels.channel import OutputChannel, UserMessage
 from rasa.core.processor import MessageProcessor
 from rasa.shared.core.constants import ACTION_LISTEN_NAME
-from rasa.shared.core.events import Event, UserUttered
+from rasa.shared.core.events import Event, SlotSet, UserUttered
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from bot import action_failures, fast_action_results, short_session_starts
-from bot.tracker_store import TurnAlreadyStoredError, TurnTrackerStore
+from bot.tracker_store import (
+    ConversationChangedError,
+    TurnAlreadyStoredError,
+    TurnTrackerStore,
+)
 from bot.turn_events import Reply, find_turn, replies
 from bot.turn_request import TurnRequest
 
@@ -37,8 +42,10 @@ log = logging.getLogger(__name__)
 
 CHANNEL_NAME = "ponte"
 
-# What the gateway may see of the slots; the rest stays inside.
-REPORTED_SLOTS = ("handoff_outcome", "handoff_reason", "decision_id", "failures", "order_number")
+# What the gateway may see of the slots; the rest stays inside. Those of the decision are reported
+# only when this turn set them: the outcome of an earlier turn must not be taken for this one's.
+DECISION_SLOTS = ("handoff_outcome", "handoff_reason", "decision_id")
+STATE_SLOTS = ("failures", "order_number")
 _RANKING_LENGTH = 10
 
 # The wait for a lock held by another process; Rasa's own default of 1 s is felt by the customer.
@@ -51,7 +58,8 @@ class TurnFailedError(Exception):
     """The turn was not run to its end, and nothing of it is stored.
 
     Attributes:
-        code: action_failed | turn_timed_out | turn_did_not_end | turn_failed.
+        code: action_failed | conversation_changed | turn_timed_out | turn_did_not_end |
+            turn_failed.
         actions: names of the custom actions that failed.
     """
 
@@ -68,14 +76,15 @@ class TurnResult:
     Attributes:
         replies: what the bot said, one object for each utterance.
         parse: intent (name, confidence), intent_ranking (at most 10), entities.
-        slots: the slots of `REPORTED_SLOTS` that the domain has, as they were after the turn.
+        slots: `DECISION_SLOTS` as this turn set them (null if it did not) and `STATE_SLOTS` as they
+            were after the turn.
         active_loop: the form or loop that was open after the turn.
         replayed: True when the turn was stored before and not run now.
     """
 
-    replies: List[Reply]
-    parse: Dict[str, Any]
-    slots: Dict[str, Any]
+    replies: list[Reply]
+    parse: dict[str, Any]
+    slots: dict[str, Any]
     active_loop: Optional[str]
     replayed: bool
 
@@ -91,7 +100,7 @@ class SilentOutput(OutputChannel):
         """The channel's name in Rasa."""
         return CHANNEL_NAME
 
-    async def send_response(self, recipient_id: str, message: Dict[str, Any]) -> None:
+    async def send_response(self, recipient_id: str, message: dict[str, Any]) -> None:
         """Keep quiet."""
 
 
@@ -113,7 +122,7 @@ class TurnRunner:
         self._agent = agent
         self._timeout = timeout_seconds
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
-        self._running: Set[asyncio.Task[TurnResult]] = set()
+        self._running: set[asyncio.Task[TurnResult]] = set()
 
     async def run(self, request: TurnRequest) -> TurnResult:
         """The result of the turn, run now or stored before.
@@ -161,10 +170,13 @@ class TurnRunner:
         lock = self._locks.get(conversation_id)
         if lock is None:
             lock = self._locks[conversation_id] = asyncio.Lock()
-        async with lock, self._agent.lock_store.lock(
-            conversation_id,
-            lock_lifetime=self._timeout + _LOCK_MARGIN_SECONDS,
-            wait_time_in_seconds=_LOCK_POLL_SECONDS,
+        async with (
+            lock,
+            self._agent.lock_store.lock(
+                conversation_id,
+                lock_lifetime=self._timeout + _LOCK_MARGIN_SECONDS,
+                wait_time_in_seconds=_LOCK_POLL_SECONDS,
+            ),
         ):
             return await self._run_or_replay(request)
 
@@ -175,6 +187,10 @@ class TurnRunner:
             tracker = await self._run(request)
         except TurnAlreadyStoredError:
             return await self._replay(request)
+        except ConversationChangedError:
+            # Two processes and no common lock store; the next attempt starts from what is stored.
+            code = "conversation_changed"
+            raise TurnFailedError(code) from None
         return _result(tracker, list(tracker.events), request=request, replayed=False)
 
     async def _is_stored(self, request: TurnRequest) -> bool:
@@ -255,16 +271,28 @@ def _result(
     return TurnResult(
         replies=replies(events[start:end]),
         parse=_parse(events[start]),
-        slots={
-            name: tracker.slots[name].value for name in REPORTED_SLOTS if name in tracker.slots
-        },
+        slots=_slots(tracker, events[start:end]),
         active_loop=tracker.active_loop_name,
         replayed=replayed,
     )
 
 
-def _parse(event: UserUttered) -> Dict[str, Any]:
-    data: Dict[str, Any] = dict(event.parse_data or {})
+def _slots(tracker: DialogueStateTracker, turn: Sequence[Event]) -> dict[str, Any]:
+    """The reported slots.
+
+    Read from the turn's events first: Rasa's own `action_default_fallback` reverts the message, and
+    with it every slot the decision has set.
+    """
+    set_now = {event.key: event.value for event in turn if isinstance(event, SlotSet)}
+    slots = {name: set_now.get(name) for name in DECISION_SLOTS}
+    for name in STATE_SLOTS:
+        kept = tracker.slots[name].value if name in tracker.slots else None
+        slots[name] = set_now.get(name, kept)
+    return slots
+
+
+def _parse(event: UserUttered) -> dict[str, Any]:
+    data: dict[str, Any] = dict(event.parse_data or {})
     intent = data.get("intent") or {}
     return {
         "intent": {"name": intent.get("name"), "confidence": intent.get("confidence", 0.0)},

@@ -84,7 +84,7 @@ def start(offset: timedelta) -> subprocess.Popen[str]:
         "NOTIFICATIONS_ADMIN_PHONE": ADMIN_PHONE,
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "ponte.cli", "up"],
+        [sys.executable, "-m", "ponte", "up"],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

@@ -147,6 +147,6 @@ async def _until(look: Callable[[], Awaitable[T | None]]) -> T:
         TimeoutError: when `PATIENCE` is over.
     """
     async with asyncio.timeout(PATIENCE.total_seconds()):
-        while (found := await look()) is None:
-            await asyncio.sleep(_POLL_SECONDS)  # noqa: ASYNC110 - it watches another process
+        while (found := await look()) is None:  # noqa: ASYNC110 - it watches another process
+            await asyncio.sleep(_POLL_SECONDS)
         return found

@@ -18,6 +18,8 @@ CLARIFICATION_ANSWERS = ("chosen", "none_of_these")
 TRIGGERS = ("message", "bot_unavailable")
 """What asked for a decision: the customer's message, or the turn engine that got no answer."""
 
+_MARGIN_DIGITS = 9
+
 SCHEMA = 1  # of the JSON form; raise it when a field changes its meaning
 
 
@@ -114,7 +116,8 @@ class ConversationSnapshot:
         if self.is_certain:
             return 1.0
         others = (score for intent, score in self.ranking if intent != self.top_intent)
-        return self.confidence - max(others, default=0.0)
+        # Rounded, so that 0.6 and 0.5 are 0.1 apart and not 0.09999999999999998.
+        return round(self.confidence - max(others, default=0.0), _MARGIN_DIGITS)
 
     def to_json(self) -> dict[str, Any]:
         """The snapshot in JSON types (a dict for a JSONB column); `from_json` gives it back."""

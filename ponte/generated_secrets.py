@@ -49,7 +49,9 @@ def _read(path: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise SettingsError([f"{path}: cannot be read ({error}); delete it to make new secrets"]) from error
+        raise SettingsError(
+            [f"{path}: cannot be read ({error}); delete it to make new secrets"]
+        ) from error
     if not isinstance(document, dict) or not all(isinstance(v, str) for v in document.values()):
         raise SettingsError([f"{path}: expected an object of texts; delete it to make new secrets"])
     return document

@@ -4,7 +4,7 @@ Runs in env `bot`:
 
     .venv-bot/bin/python scripts/train_model.py            train if needed
     .venv-bot/bin/python scripts/train_model.py --force    train in any case
-    .venv-bot/bin/python scripts/train_model.py --check    is the model there, unchanged and current?
+    .venv-bot/bin/python scripts/train_model.py --check    is the model there and current?
 
 The model is trained in a temporary folder and put in place in one step; then its note
 (`models/ponte.json`) is written. If the process dies between the two, the hashes differ and the
@@ -26,9 +26,9 @@ import tempfile
 import threading
 import time
 import traceback
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -57,10 +57,12 @@ LIBRARY_SETTINGS = {
 
 
 def say(text: str) -> None:
+    """Print a line of progress."""
     print(f"[train] {text}", flush=True)
 
 
 def main() -> int:
+    """Check or train; returns the exit code."""
     options = parse()
     root, model = options.root.resolve(), options.model or options.root / "models/ponte.tar.gz"
     inputs = hash_inputs(root, rasa_version=version("rasa"))
@@ -75,15 +77,21 @@ def main() -> int:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)  # noqa: E501
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--check", action="store_true", help="verify only; train nothing")
     parser.add_argument("--force", action="store_true", help="train even if nothing has changed")
-    parser.add_argument("--root", type=Path, default=ROOT, help="folder with data/, domain.yml, config.yml")  # noqa: E501
+    parser.add_argument(
+        "--root", type=Path, default=ROOT, help="folder with data/, domain.yml, config.yml"
+    )
     parser.add_argument("--model", type=Path, help="the model file (models/ponte.tar.gz)")
     return parser.parse_args()
 
 
 def check(model: Path, inputs: str) -> int:
+    """Say whether the model may be started; returns the exit code."""
     try:
         note = check_model(model)
     except ModelFileError as error:
@@ -97,6 +105,7 @@ def check(model: Path, inputs: str) -> int:
 
 
 def is_current(model: Path, inputs: str) -> bool:
+    """Whether the model is there, unchanged, and made of the present inputs."""
     try:
         return check_model(model).inputs_sha256 == inputs
     except ModelFileError:
@@ -116,6 +125,7 @@ def one_at_a_time(model: Path) -> Iterator[None]:
 
 
 def train(root: Path, model: Path, inputs: str) -> int:
+    """Train, put the model in place, write its note; returns the exit code."""
     began = time.perf_counter()
     say(f"training {model.name} from data/, domain.yml, config.yml")
     with tempfile.TemporaryDirectory(prefix="ponte-train-") as folder:

@@ -51,7 +51,11 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         access_log=False,
         register_sys_signals=True,
     )
-    Sanic.serve_single(app)
+    try:
+        Sanic.serve_single(app)
+    except OSError as error:
+        print(f"simulator: port: cannot listen on {host}:{options.port}: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
-import httpx
 import structlog
 
 from kit.clock import Clock
+from simulator.poster import Poster, PostError
 from simulator.settings import SimulatorSettings
 from simulator.store import Event, Store
 from simulator.webhooks import signature, webhook_body
@@ -32,7 +33,6 @@ CONCURRENT_POSTS = 32
 # customer's next ones for ever; nobody listening does not count as a refusal.
 REFUSALS_BEFORE_OVERTAKING = 10
 _OK = 200
-_TIMEOUT = httpx.Timeout(20.0, connect=3.0)
 
 
 def backoff(attempts: int) -> timedelta:
@@ -49,11 +49,7 @@ class Delivery:
         self._settings = settings
         self._store = store
         self._clock = clock
-        self._http = httpx.AsyncClient(
-            timeout=_TIMEOUT,
-            limits=httpx.Limits(max_connections=64, max_keepalive_connections=64),
-            trust_env=False,
-        )
+        self._poster = Poster(settings.callback_url)
         self._slots = asyncio.Semaphore(CONCURRENT_POSTS)
         self._lanes: dict[str, deque[Event]] = {}
         self._statuses: list[tuple[float, int, Event]] = []
@@ -72,7 +68,7 @@ class Delivery:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._http.aclose()
+        self._poster.close()
 
     def push(self, event: Event) -> None:
         """Deliver an event that is in the store (its transaction committed)."""
@@ -135,7 +131,11 @@ class Delivery:
                 batch.append(heapq.heappop(self._statuses)[2])
                 if len(batch) == self._status_batch:
                     break
-            self.on_statuses(batch)
+            try:
+                self.on_statuses(batch)
+            except sqlite3.Error as error:
+                # A full disk must not end the deliveries: the ticks stay behind, nothing else.
+                log.warning("store.failed", error_type=type(error).__name__)
             if await self._post(batch):
                 self._status_batch = min(self._status_batch * 2, MAX_STATUSES)
                 continue
@@ -157,22 +157,24 @@ class Delivery:
         status: int | None = None
         async with self._slots:
             try:
-                response = await self._http.post(
-                    self._settings.callback_url, content=body, headers=headers
-                )
-                status = response.status_code
-            except httpx.HTTPError as error:
-                log.info("webhook.unreachable", error_type=type(error).__name__)
+                status = await self._poster.post(body, headers)
+            except PostError as error:
+                log.info("webhook.unreachable", error_type=str(error))
         for event in events:
             event.attempts += 1
             event.refused += status is not None
-        if status == _OK:
-            self._store.mark_delivered(sequences, self._now())
-            return True
-        self._store.mark_attempt(sequences)
-        if status is not None:
+        if status not in {None, _OK}:
             log.info("webhook.refused", http_status=status, count=len(events))
-        return False
+        try:
+            if status == _OK:
+                self._store.mark_delivered(sequences, self._now())
+            else:
+                self._store.mark_attempt(sequences)
+        except sqlite3.Error as error:
+            # Told but not noted is told again: at least once.
+            log.warning("store.failed", error_type=type(error).__name__)
+            return False
+        return status == _OK
 
     async def _sleep_until(self, due: float) -> None:
         wait = due - self._now()

@@ -52,6 +52,13 @@ class World:
             known = self.store.customer(key_of(phone))
         key = known.key if known else key_of(phone) if phone else user_id or ""
         assigned = user_id or (known.user_id if known else user_id_of(key))
+        if (
+            known is not None
+            and (phone is None or known.phone is not None)
+            and known.user_id == assigned
+            and name in {None, known.name}
+        ):
+            return known
         wa_id = wa_id_of(phone, rewrite=self.settings.rewrite_numbers) if phone else None
         return self.store.save_customer(key, phone=phone, wa_id=wa_id, user_id=assigned, name=name)
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 import hmac
 import json
 import logging
-from typing import Any, Awaitable, Callable, Dict, Optional
+from collections.abc import Awaitable, Callable
+from typing import Any, Optional
 
 from rasa.core.agent import Agent
 from rasa.core.channels.channel import InputChannel, UserMessage
@@ -84,7 +85,7 @@ class TurnChannel(InputChannel):
         return CHANNEL_NAME
 
     @classmethod
-    def from_credentials(cls, credentials: Optional[Dict[str, Any]]) -> TurnChannel:
+    def from_credentials(cls, credentials: Optional[dict[str, Any]]) -> TurnChannel:
         """The channel from its section of credentials.yml.
 
         Raises:
@@ -152,9 +153,7 @@ class TurnChannel(InputChannel):
             runner = app.ctx.turn_runner = TurnRunner(agent, timeout_seconds=self._timeout)
         return runner
 
-    async def _answer(
-        self, runner: TurnRunner, agent: Agent, wanted: TurnRequest
-    ) -> HTTPResponse:
+    async def _answer(self, runner: TurnRunner, agent: Agent, wanted: TurnRequest) -> HTTPResponse:
         facts = {"conversation_id": wanted.conversation_id, "turn_id": wanted.message_id}
         try:
             result = await runner.run(wanted)
@@ -176,8 +175,7 @@ def _decoded(request: Request) -> Any:
     try:
         return json.loads(request.body)
     except (ValueError, RecursionError):
-        field, expected = "body", "expected JSON"
-        raise TurnRequestError(field, expected) from None
+        raise TurnRequestError(field="body", expected="expected JSON") from None
 
 
 def _ready_agent(app: Sanic) -> Optional[Agent]:
@@ -192,16 +190,16 @@ def _health(app: Sanic) -> HTTPResponse:
     return json_response({"status": "ok", "model": _model(agent)})
 
 
-def _model(agent: Agent) -> Dict[str, Any]:
+def _model(agent: Agent) -> dict[str, Any]:
     # The fingerprint of an agent is random at each start; model_id is written in the model file.
     return {"id": agent.model_id, "name": agent.model_name}
 
 
-def _identity(wanted: TurnRequest) -> Dict[str, Any]:
+def _identity(wanted: TurnRequest) -> dict[str, Any]:
     return {"conversation_id": wanted.conversation_id, "message_id": wanted.message_id}
 
 
-def _body(result: TurnResult) -> Dict[str, Any]:
+def _body(result: TurnResult) -> dict[str, Any]:
     return {
         "replies": result.replies,
         "parse": result.parse,
@@ -211,7 +209,7 @@ def _body(result: TurnResult) -> Dict[str, Any]:
     }
 
 
-def _facts(result: TurnResult) -> Dict[str, Any]:
+def _facts(result: TurnResult) -> dict[str, Any]:
     return {
         "intent": result.parse["intent"]["name"],
         "outcome": result.slots.get("handoff_outcome"),
@@ -220,7 +218,7 @@ def _facts(result: TurnResult) -> Dict[str, Any]:
     }
 
 
-def _json(body: Dict[str, Any]) -> HTTPResponse:
+def _json(body: dict[str, Any]) -> HTTPResponse:
     # The standard encoder escapes lone surrogates; Sanic's would fail on them.
     return HTTPResponse(
         json.dumps(body, default=float), status=200, content_type="application/json"

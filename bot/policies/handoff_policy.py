@@ -11,7 +11,7 @@ the mark, equal confidence and a higher `priority` than RulePolicy (6), this pol
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Optional
 
 from rasa.core.constants import POLICY_PRIORITY
 from rasa.core.policies.policy import (
@@ -53,7 +53,7 @@ class HandoffPolicy(Policy):
     """
 
     @staticmethod
-    def get_default_config() -> Dict[str, Any]:
+    def get_default_config() -> dict[str, Any]:
         """Priority above RulePolicy's."""
         return {POLICY_PRIORITY: _PRIORITY}
 
@@ -62,7 +62,7 @@ class HandoffPolicy(Policy):
         """Any training data: none of it is read."""
         return SupportedData.ML_AND_RULE_DATA
 
-    def train(self, training_trackers: List[Any], domain: Domain, **_kwargs: Any) -> Resource:
+    def train(self, training_trackers: list[Any], domain: Domain, **_kwargs: Any) -> Resource:
         """Nothing to learn; checks that the domain and the priority fit.
 
         Raises:
@@ -91,7 +91,7 @@ class HandoffPolicy(Policy):
         self,
         tracker: DialogueStateTracker,
         domain: Domain,
-        rule_only_data: Optional[Dict[str, Any]] = None,
+        rule_only_data: Optional[dict[str, Any]] = None,
         **_kwargs: Any,
     ) -> PolicyPrediction:
         """The next action of a turn that leaves the normal path, or no opinion."""
@@ -142,13 +142,13 @@ def _belongs_to_this_turn(tracker: DialogueStateTracker) -> bool:
     return decided_for == (message.metadata or {}).get("message_id", message.message_id)
 
 
-def _actions_of_this_turn(tracker: DialogueStateTracker) -> Optional[Set[str]]:
+def _actions_of_this_turn(tracker: DialogueStateTracker) -> Optional[set[str]]:
     """Names of the actions run since the last user message; None when our action was rejected.
 
     A rejected action has its confidence set to zero in the ensemble; predicting it again would
     end in `action_listen` by accident, so the other policies decide.
     """
-    done: Set[str] = set()
+    done: set[str] = set()
     for event in reversed(tracker.events):
         if isinstance(event, UserUttered):
             break

@@ -65,6 +65,7 @@ class WhatsAppClient:
         phone_number_id: str,
         access_token: str,
         now: Callable[[], datetime] | None = None,
+        timeout: httpx.Timeout = TIMEOUT,
     ) -> None:
         """Wrap a shared HTTP client, which the caller closes.
 
@@ -75,6 +76,7 @@ class WhatsAppClient:
             phone_number_id: Id of the business number.
             access_token: Bearer token; it is in no error and no log.
             now: Reads the clock, for a `Retry-After` given as a date.
+            timeout: How long a send may take.
         """
         self._http = http
         self._url = f"{base_url.rstrip('/')}/{version}/{phone_number_id}/messages"
@@ -84,6 +86,7 @@ class WhatsAppClient:
             "Content-Type": "application/json",
         }
         self._now = now
+        self._timeout = timeout
 
     async def send(self, payload: Mapping[str, Any]) -> Sent:
         """Send one message.
@@ -94,7 +97,7 @@ class WhatsAppClient:
         Raises:
             SendFailedError: With the kind `unknown` when the request may have been carried out.
         """
-        response = await self._post(payload, limit=TIMEOUT)
+        response = await self._post(payload, limit=self._timeout)
         if not response.is_success:
             now = self._now() if self._now is not None else None
             raise SendFailedError(

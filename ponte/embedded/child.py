@@ -215,7 +215,9 @@ class ServerLock:
         """Forget what was published."""
         self._facts_path.unlink(missing_ok=True)
 
-    def take_or_attach(self, *, stop_signal: signal.Signals, timeout_seconds: float) -> bool:
+    def take_or_attach(
+        self, *, stop_signal: signal.Signals, timeout_seconds: float, attach: bool = True
+    ) -> bool:
         """True with the lock taken; False when a server with a living owner is there to attach to.
 
         An orphan (its owner is dead) is asked to end and waited for: two servers on one data
@@ -230,8 +232,9 @@ class ServerLock:
             facts = self.published()
             if facts is not None and is_running(facts.server):
                 if is_running(facts.owner):
-                    return False
-                if asked != facts.server:
+                    if attach:
+                        return False
+                elif asked != facts.server:
                     _send(facts.server, stop_signal)
                     asked = facts.server
             if time.monotonic() > deadline:

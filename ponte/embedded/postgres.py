@@ -96,8 +96,12 @@ class EmbeddedPostgres:
         """Whether this object started the server (and will stop it)."""
         return self.process is not None
 
-    def start(self) -> None:
+    def start(self, *, attach: bool = True) -> None:
         """Run the server and wait until it accepts, or attach to the one that runs.
+
+        Args:
+            attach: When another living process runs the server: use it. False: wait until that
+                one has ended, for who watches over the server has to be its parent.
 
         Raises:
             EngineError: with the reason and the log's place.
@@ -108,7 +112,7 @@ class EmbeddedPostgres:
         self.run_dir.mkdir(parents=True, exist_ok=True)
         self.data_dir.parent.mkdir(parents=True, exist_ok=True)
         if not self._lock.take_or_attach(
-            stop_signal=_FAST_SHUTDOWN, timeout_seconds=_START_SECONDS
+            stop_signal=_FAST_SHUTDOWN, timeout_seconds=_START_SECONDS, attach=attach
         ):
             self._attach()
             return

@@ -62,8 +62,12 @@ class EmbeddedRedis:
         """Whether this object started the server (and will stop it)."""
         return self.process is not None
 
-    def start(self) -> None:
+    def start(self, *, attach: bool = True) -> None:
         """Run the server and wait until it answers. Attaches to a running one.
+
+        Args:
+            attach: When another living process runs the server: use it. False: wait until that
+                one has ended, for who watches over the server has to be its parent.
 
         Raises:
             EngineError: with the reason and the log's place.
@@ -74,7 +78,7 @@ class EmbeddedRedis:
         self.run_dir.mkdir(parents=True, exist_ok=True)
         self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not self._lock.take_or_attach(
-            stop_signal=signal.SIGTERM, timeout_seconds=_START_SECONDS
+            stop_signal=signal.SIGTERM, timeout_seconds=_START_SECONDS, attach=attach
         ):
             self._attach()
             return

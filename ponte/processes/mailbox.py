@@ -6,6 +6,7 @@ Speaks real SMTP on loopback and keeps every mail as a file. It never sends anyt
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
 import sys
 import threading
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--folder", type=Path, required=True, help="where the .eml files go")
     options = parser.parse_args(arguments)
     configure_logging(process="mailbox", json_lines=False)
+    # aiosmtpd logs every SMTP command at INFO, with the addresses in it.
+    logging.getLogger("mail.log").setLevel(logging.ERROR)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -9,7 +9,6 @@ import http.client
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from ponte.processes.state import StateFolder
@@ -172,6 +171,37 @@ def bot_program(
     )
 
 
+def training_command() -> list[str]:
+    """Trains when something the model is made of has changed; says what it does."""
+    return [str(BOT_PYTHON), str(ROOT / "scripts" / "train_model.py")]
+
+
+def bot_environment_problem() -> str | None:
+    """What to do when Rasa's own environment is not there; None when it is."""
+    if BOT_PYTHON.exists():
+        return None
+    return f"{BOT_PYTHON} is not there: run `make setup`, which makes both environments"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `ponte up` runs; tests run the same supervisor with smaller programs.
+
+    Attributes:
+        problem: Why it cannot be run at all; None when it can.
+        training: Command that makes the model, while the programs start.
+        programs: The programs that need no model.
+        bot: The program that needs it.
+    """
+
+    problem: Callable[[], str | None] = bot_environment_problem
+    training: Callable[[], list[str]] = training_command
+    programs: Callable[
+        [Settings, StateFolder, Mapping[str, str], Addresses], list[ChildProgram]
+    ] = programs
+    bot: Callable[[Settings, StateFolder, Mapping[str, str], Addresses], ChildProgram] = bot_program
+
+
 def answers(url: str) -> Callable[[], bool]:
     """A question whether GET on the URL gives 200 (http.client: no pool, no proxy settings)."""
     parts = urlsplit(url)
@@ -189,15 +219,3 @@ def answers(url: str) -> Callable[[], bool]:
             connection.close()
 
     return ask
-
-
-def training_command() -> list[str]:
-    """Trains when something the model is made of has changed; says what it does."""
-    return [str(BOT_PYTHON), str(ROOT / "scripts" / "train_model.py")]
-
-
-def bot_environment_problem(python: Path = BOT_PYTHON) -> str | None:
-    """What to do when Rasa's own environment is not there; None when it is."""
-    if python.exists():
-        return None
-    return f"{python} is not there: run `make setup`, which makes both environments"

@@ -38,6 +38,7 @@ log = structlog.get_logger()
 RENEW_EVERY = timedelta(seconds=3)
 """A third of the lease: two renewals may fail before another process takes over."""
 
+FIRST_BACKOFF = timedelta(seconds=1)
 LONGEST_BACKOFF = timedelta(seconds=30)
 STOP_WITHIN = timedelta(seconds=8)
 
@@ -137,6 +138,7 @@ class Scheduler:
     leadership: Leadership
     clock: Clock
     renew_every: timedelta = RENEW_EVERY
+    first_backoff: timedelta = FIRST_BACKOFF
 
     async def run(self, stop: asyncio.Event) -> None:
         """Lead and work until `stop` is set; then let running jobs end, and hand over."""
@@ -181,7 +183,7 @@ class Scheduler:
                     failures = 0
                 except Exception as error:  # a job that fails is tried again, for ever
                     failures += 1
-                    pause = min(max(job.every, timedelta(seconds=1)) * 2**failures, LONGEST_BACKOFF)
+                    pause = self._backoff(job, failures)
                     log.exception(
                         "scheduler.job_failed",
                         job_name=job.name,
@@ -194,6 +196,11 @@ class Scheduler:
                 await wait_for(stop, pause.total_seconds())
             else:
                 await wait_for(job.wake, pause.total_seconds())
+
+    def _backoff(self, job: Job, failures: int) -> timedelta:
+        # Beyond 2**10 every pause has reached its longest; the bound keeps the number small.
+        pause = max(job.every, self.first_backoff) * (1 << min(failures - 1, 10))
+        return min(pause, max(LONGEST_BACKOFF, job.every))
 
 
 async def listen(url: str, channel: str, wake: asyncio.Event, *, pause: float = 1.0) -> None:

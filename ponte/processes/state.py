@@ -1,11 +1,11 @@
 """The state folder: who runs in it, and what the others need to know to find it.
 
-    secrets.json      made once (ponte.generated_secrets)
-    postgres/ redis/  data
-    log/NAME.log      one file a process
-    mailbox/*.eml     mails, when no mail server is configured
-    run/up.lock       held as long as `ponte up` lives
-    run/runtime.json  addresses and process ids of the running set
+secrets.json      made once (ponte.generated_secrets)
+postgres/ redis/  data
+log/NAME.log      one file a process
+mailbox/*.eml     mails, when no mail server is configured
+run/up.lock       held as long as `ponte up` lives
+run/runtime.json  addresses and process ids of the running set
 """
 
 from __future__ import annotations
@@ -106,8 +106,7 @@ class StateFolder:
                 ready=document["ready"],
                 environment=document["environment"],
                 children={
-                    name: _identity_from_json(value)
-                    for name, value in document["children"].items()
+                    name: _identity_from_json(value) for name, value in document["children"].items()
                 },
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

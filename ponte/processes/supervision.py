@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from ponte.embedded.child import (
     EngineError,
@@ -30,7 +30,7 @@ from ponte.embedded.child import (
 BACKOFF_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 7.0, 10.0)
 _STEADY_SECONDS = 30.0  # after so long without a death the backoff begins anew
 _DEATHS_BEFORE_READY = 5  # a program that never comes up is a fault to tell, not to hide
-_PATIENCE_SECONDS = 10.0
+_REAP_SECONDS = 10.0
 _PROBE_SECONDS = 0.05
 
 
@@ -226,6 +226,7 @@ class Supervisor:
 
     Args:
         say: Receives one line for each thing a person should know.
+        patience_seconds: How long a part may take to end before it is killed.
         changed: Called after every start and restart, with the running processes by name.
     """
 
@@ -234,13 +235,15 @@ class Supervisor:
         *,
         say: Callable[[str], None],
         changed: Callable[[Mapping[str, ProcessIdentity]], None] = lambda _: None,
+        patience_seconds: float = 10.0,
     ) -> None:
+        self._patience = patience_seconds
         self._say = say
         self._changed = changed
         self._watched: list[_Watched] = []
         self._stop_signals = 0
         self._wake_read, self._wake_write = -1, -1
-        self._old_handlers: dict[int, object] = {}
+        self._old_handlers: dict[int, Any] = {}
 
     # -- signals --------------------------------------------------------------------------------
 
@@ -261,7 +264,7 @@ class Supervisor:
             self._stop_all()
         finally:
             for number, handler in self._old_handlers.items():
-                signal.signal(number, handler)  # type: ignore[arg-type] - what signal() returned
+                signal.signal(number, handler)
             signal.set_wakeup_fd(-1)
             os.close(self._wake_read)
             os.close(self._wake_write)
@@ -411,7 +414,7 @@ class Supervisor:
             parts = [one.part for one in self._watched if one.part.stop_stage == stage]
             for part in parts:
                 part.ask_to_stop()
-            deadline = time.monotonic() + _PATIENCE_SECONDS
+            deadline = time.monotonic() + self._patience
             while any(part.exit_code() is None and part.pid is not None for part in parts):
                 left = deadline - time.monotonic()
                 if left <= 0 or self._stop_signals > signals_before:
@@ -419,13 +422,13 @@ class Supervisor:
                 self._sleep(left)
             for part in parts:
                 if part.pid is not None and part.exit_code() is None:
-                    self._say(f"{part.name} did not end within {_PATIENCE_SECONDS:.0f} s: killed")
+                    self._say(f"{part.name} did not end within {self._patience:g} s: killed")
                 part.kill()
                 _reap(part)
 
 
 def _reap(part: Part) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _REAP_SECONDS
     while part.pid is not None and part.exit_code() is None and time.monotonic() < deadline:
         time.sleep(0.01)
 

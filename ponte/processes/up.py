@@ -41,7 +41,7 @@ class UpError(Exception):
     """`ponte up` cannot go on; the text says why and what to do."""
 
 
-def run(settings: Settings, *, verbose: bool = False) -> int:
+def run(settings: Settings, *, verbose: bool = False, what: plan.Plan | None = None) -> int:
     """Start everything, keep it running until SIGTERM or SIGINT, stop everything.
 
     Returns:
@@ -54,7 +54,7 @@ def run(settings: Settings, *, verbose: bool = False) -> int:
         if not _become_the_one(state):
             return 0
         try:
-            return _Up(settings, state, verbose=verbose).run()
+            return _Up(settings, state, what or plan.Plan(), verbose=verbose).run()
         finally:
             state.unlock()
     except StopRequestedError:
@@ -85,11 +85,10 @@ def _become_the_one(state: StateFolder) -> bool:
     told = False
     while not state.try_lock():
         runtime = state.read_runtime()
-        if runtime is not None and runtime.alive and runtime.ready:
-            if plan.answers(runtime.url + "/readyz")():
-                _announce(f"already running (pid {runtime.supervisor.pid})")
-                _announce(f"ready {runtime.url}")
-                return False
+        if runtime is not None and _is_healthy(runtime):
+            _announce(f"already running (pid {runtime.supervisor.pid})")
+            _announce(f"ready {runtime.url}")
+            return False
         if not told:
             say("another `ponte up` is starting here: waiting for it")
             told = True
@@ -101,16 +100,21 @@ def _become_the_one(state: StateFolder) -> bool:
     return True
 
 
+def _is_healthy(runtime: Runtime) -> bool:
+    return runtime.alive and runtime.ready and plan.answers(runtime.url + "/readyz")()
+
+
 @dataclass(slots=True)
 class _Up:
     settings: Settings
     state: StateFolder
+    what: plan.Plan
     verbose: bool
     raw: dict[str, str] = field(default_factory=read_environment, repr=False)
     runtime: Runtime = field(init=False)
 
     def run(self) -> int:
-        problem = plan.bot_environment_problem()
+        problem = self.what.problem()
         if problem is not None:
             raise UpError(problem)
         for name in unknown_names(self.raw):
@@ -132,7 +136,7 @@ class _Up:
 
     def _start_all(self, supervisor: Supervisor, follower: LogFollower) -> None:
         training = start_child(
-            plan.training_command(),
+            self.what.training(),
             env={**self.raw, "PYTHONUNBUFFERED": "1"},
             output=sys.stderr.fileno(),
             death_signal=signal.SIGKILL,
@@ -142,7 +146,7 @@ class _Up:
             environment = self._environment(addresses)
             self._publish(addresses)
             self._migrate(addresses)
-            for program in plan.programs(self.settings, self.state, environment, addresses):
+            for program in self.what.programs(self.settings, self.state, environment, addresses):
                 follower.follow(program.name, program.log_path)
                 supervisor.start(program)
             if supervisor.run_to_the_end(training) != 0:
@@ -150,7 +154,7 @@ class _Up:
                 raise UpError(message)
         finally:
             _end(training)
-        bot = plan.bot_program(self.settings, self.state, environment, addresses)
+        bot = self.what.bot(self.settings, self.state, environment, addresses)
         follower.follow(bot.name, bot.log_path)
         supervisor.start(bot)
         supervisor.wait_until_ready(timeout_seconds=_READY_SECONDS)
@@ -166,14 +170,14 @@ class _Up:
         if not database_url or not rasa_database_url:
             postgres = EmbeddedPostgres(self.state.path / "postgres", self.state.run)
             postgres.log_path = self.state.logs / "postgres.log"
-            postgres.start()
+            postgres.start(attach=False)
             supervisor.start(EnginePart("postgres", postgres, plan.POSTGRES_STAGE))
             database_url = database_url or postgres.url("ponte")
             rasa_database_url = rasa_database_url or postgres.url("rasa")
         if not redis_url:
             redis = EmbeddedRedis(self.state.path / "redis", self.state.run)
             redis.log_path = self.state.logs / "redis.log"
-            redis.start()
+            redis.start(attach=False)
             supervisor.start(EnginePart("redis", redis, plan.REDIS_STAGE))
             redis_url = redis.url()
         web = wished_or_next(settings.ponte_port, host=settings.ponte_host)
@@ -230,14 +234,14 @@ class _Up:
             for name, identity in before.children.items()
             if name not in {"postgres", "redis"}
         }
-        deadline = time.monotonic() + _ORPHAN_SECONDS
-        how = signal.SIGTERM
-        while any(is_running(identity) for identity in children.values()):
-            if time.monotonic() > deadline:
-                how = signal.SIGKILL
+        for how in (signal.SIGTERM, signal.SIGKILL):
             for identity in children.values():
                 _signal(identity, how)
-            time.sleep(0.1)
+            deadline = time.monotonic() + _ORPHAN_SECONDS
+            while any(is_running(identity) for identity in children.values()):
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.05)
 
 
 def _signal(identity: ProcessIdentity, how: signal.Signals) -> None:

@@ -13,7 +13,7 @@ import structlog
 from sanic import Sanic
 from sqlalchemy import text
 from ticketing.api.app import Deps, create_blueprints
-from ticketing.gateways.language_detector import LanguageDetector
+from ticketing.gateways.lingua_detector import LinguaDetector
 
 from channels.whatsapp.client import WhatsAppClient
 from kit.clock import SystemClock
@@ -71,10 +71,11 @@ def make_app(settings: Settings) -> Sanic[Any, Any]:
     app.config.REQUEST_MAX_SIZE = 4 * 1024 * 1024  # Meta sends up to 3 MB
     app.config.FALLBACK_ERROR_FORMAT = "json"
     app.blueprint(health_blueprint(_checks(db)))
-    app.blueprint(webhook_blueprint(_webhook_deps(settings, db, clock, engines)))
-    for blueprint in create_blueprints(
-        Deps.from_settings(settings, db=db, clock=clock, wake=engines.delivery.wake)
-    ):
+    app.blueprint(webhook_blueprint(_webhook_deps(settings, engines)))
+    deps = Deps.from_settings(
+        settings, db=db, clock=clock, wake=engines.delivery.wake, policy=engines.turns.policy
+    )
+    for blueprint in create_blueprints(deps):
         app.blueprint(blueprint)
     if settings.simulator_on:
         app.blueprint(simulator_blueprint(http, base_url=settings.ponte_simulator_url))
@@ -121,7 +122,7 @@ def make_engines(
             base_url=settings.ponte_bot_url,
             secret=settings.ponte_bot_secret.get_secret_value(),
         ),
-        detector=LanguageDetector(ROOT / "data" / "nlu"),
+        detector=LinguaDetector(),
         policy=policy,
         delivery=delivery,
         settings=EngineSettings(
@@ -133,12 +134,8 @@ def make_engines(
     return Engines(inbound, turns, delivery)
 
 
-def _webhook_deps(
-    settings: Settings, db: Database, clock: SystemClock, engines: Engines
-) -> WebhookDeps:
+def _webhook_deps(settings: Settings, engines: Engines) -> WebhookDeps:
     return WebhookDeps(
-        db=db,
-        clock=clock,
         app_secrets=settings.app_secrets,
         verify_token=settings.whatsapp_verify_token.get_secret_value(),
         accept=engines.inbound.accept,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handoff.conditions import NOT_UNDERSTOOD, UNDERSTANDINGS
+from handoff.conditions import NOT_UNDERSTOOD, UNDERSTANDINGS, Flag
 from handoff.decide import decide
 from handoff.decision import Decision, DecisionError
 from handoff.explain import explain
@@ -20,8 +20,10 @@ from handoff.policy import (
     LEVELS,
     OUTCOMES,
     PRIORITIES,
+    QUEUE_AS_NEEDED,
     REASONS,
     SEVERITIES,
+    HandOff,
     HandoffPolicy,
     Threshold,
     match_keywords,
@@ -62,6 +64,30 @@ def scored(intent: str, confidence: float) -> dict[str, Any]:
             "clarify",
             "default_clarify",
             id="nothing recognised is asked back",
+        ),
+        pytest.param(
+            {"ranking": (("order_status", 0.55), ("refund", 0.45))},
+            "stay",
+            "default_confident",
+            id="exactly at both thresholds is clear",
+        ),
+        pytest.param(
+            {"ranking": (("order_status", 0.6), ("refund", 0.5))},
+            "stay",
+            "default_confident",
+            id="a lead of exactly the margin, whatever floats make of it",
+        ),
+        pytest.param(
+            {"ranking": (("order_status", 0.5499), ("refund", 0.1))},
+            "clarify",
+            "default_clarify",
+            id="just below the threshold",
+        ),
+        pytest.param(
+            {"ranking": (("order_status", 0.6), ("refund", 0.51))},
+            "clarify",
+            "default_clarify",
+            id="just below the margin",
         ),
         # Critical intents: their own, lower bar.
         pytest.param(scored("report_fraud", 0.36), "handoff", "fraud", id="unsure fraud"),
@@ -381,6 +407,26 @@ class TestOutsideHours:
         assert decide(technical, policy).queue == "n2_technical"
         assert decide(technical, policy).skills == ("technical", "spanish")
         assert decide(vip, policy).priority == "high"
+
+    def test_two_rules_that_only_relabel_find_the_one_that_asked(
+        self, turn: Turn, policy: HandoffPolicy
+    ) -> None:
+        plain = next(rule for rule in policy.rules if rule.id == "outside_hours")
+        for_vip = replace(
+            plain,
+            id="vip_outside_hours",
+            when=((*plain.when[0], Flag("vip", value=True)),),
+            outcome=HandOff(QUEUE_AS_NEEDED, severity="S2"),
+        )
+        stacked = replace(policy, rules=(for_vip, *policy.rules))
+        snapshot = turn(
+            **scored("refund", 0.9), repeated_question=True, contact_vip=True, now=SUNDAY
+        )
+
+        decision = decide(snapshot, stacked)
+
+        assert (decision.rule, decision.needed_by) == ("vip_outside_hours", "repeated_billing")
+        assert (decision.queue, decision.severity) == ("n2_billing", "S2")
 
     def test_a_critical_matter_keeps_its_reason(self, turn: Turn, policy: HandoffPolicy) -> None:
         fraud = decide(turn(**scored("report_fraud", 0.9), now=SUNDAY), policy)

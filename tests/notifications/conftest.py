@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from kit.clock import FakeClock
 from kit.ids import new_id
-from notifications.domain.failure import SendFailedError
+from notifications.domain.failure import Failure, SendFailedError
 from notifications.domain.jobs import Job, JobName
 from notifications.policy_file import load_policies
 from notifications.services.deliver import Deliverer
@@ -31,6 +31,9 @@ from ticketing.db.tables import (
     Ticket,
 )
 from ticketing.services.outbox import add_event
+
+Failing = Callable[..., SendFailedError]
+"""Builds a `SendFailedError` from the fields of a `Failure`."""
 
 ADMIN_EMAIL = "chefe@example.com"
 ADMIN_PHONE = "+5511912345678"
@@ -229,8 +232,5 @@ def fake_sender() -> Callable[..., FakeSender]:
 
 
 @pytest.fixture
-def failing() -> Callable[..., SendFailedError]:
-    """Build a `SendFailedError` from the fields of a `Failure`."""
-    from notifications.domain.failure import Failure  # noqa: PLC0415
-
+def failing() -> Failing:
     return lambda *args, **kwargs: SendFailedError(Failure(*args, **kwargs))

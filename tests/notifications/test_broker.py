@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -18,18 +20,20 @@ from notifications.services.ports import QueueUnavailableError
 
 
 @pytest.fixture
-def queue(redis_url):
+def queue(redis_url: str) -> Any:
     broker = make_producer_broker(redis_url)
     yield DramatiqJobQueue(broker)
     broker.close()
 
 
-def messages(redis_url, queue_name):
+def messages(redis_url: str, queue_name: str) -> Any:
     with redis.Redis.from_url(redis_url) as client:
         return [json.loads(value) for value in client.hvals(f"{NAMESPACE}:{queue_name}.msgs")]
 
 
-async def test_a_job_carries_ids_and_a_version_and_nothing_else(queue, redis_url):
+async def test_a_job_carries_ids_and_a_version_and_nothing_else(
+    queue: DramatiqJobQueue, redis_url: str
+) -> None:
     notification_id = new_id()
 
     await queue.enqueue([Job("send-email", notification_id, "c-1")])
@@ -44,7 +48,9 @@ async def test_a_job_carries_ids_and_a_version_and_nothing_else(queue, redis_url
     }
 
 
-async def test_urgent_jobs_have_a_queue_of_their_own(queue, redis_url):
+async def test_urgent_jobs_have_a_queue_of_their_own(
+    queue: DramatiqJobQueue, redis_url: str
+) -> None:
     await queue.enqueue([Job("send-email", new_id(), "c-1", urgent=True)])
 
     assert len(messages(redis_url, URGENT_QUEUE)) == 1
@@ -53,7 +59,9 @@ async def test_urgent_jobs_have_a_queue_of_their_own(queue, redis_url):
 
 
 @pytest.mark.parametrize("name", ["", "send-fax", None])
-async def test_a_job_without_a_valid_name_is_refused_and_nothing_is_put_in(queue, name):
+async def test_a_job_without_a_valid_name_is_refused_and_nothing_is_put_in(
+    queue: DramatiqJobQueue, name: Any
+) -> None:
     jobs = [Job("send-email", new_id(), "c-1"), Job(name, new_id(), "c-1")]
 
     with pytest.raises(InvalidJobNameError, match="expected one of notify-user, send-email"):
@@ -62,7 +70,7 @@ async def test_a_job_without_a_valid_name_is_refused_and_nothing_is_put_in(queue
     assert await queue.waiting() == 0
 
 
-async def test_a_redis_that_is_not_there_is_said_in_one_word(tmp_path):
+async def test_a_redis_that_is_not_there_is_said_in_one_word(tmp_path: Path) -> None:
     broker = make_producer_broker(f"unix://{tmp_path}/no.sock")
     queue = DramatiqJobQueue(broker)
 

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import time, timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from handoff.business_hours import Calendar
-from handoff.policy import (
-    ClarifySettings,
-    Confidence,
-    Defaults,
-    FormSettings,
-    HandoffPolicy,
-    LanguageSettings,
-    Queue,
-    Threshold,
-)
+from handoff.policy import HandoffPolicy
+from handoff.policy_file import load_policy
 from kit.clock import FakeClock
 from kit.ids import new_id
 from ticketing.db import tables
@@ -29,7 +23,7 @@ from ticketing.services import agents
 from ticketing.services.tickets import Order, TicketService
 
 PASSWORD = "nove gatos no telhado"
-SUNDAY = datetime(2026, 3, 8, 12, 0, tzinfo=UTC)
+ROOT = Path(__file__).resolve().parents[2]
 
 QUEUES = {
     "n1_support": ("Suporte", "N1"),
@@ -40,27 +34,24 @@ QUEUES = {
 }
 
 
+@cache
 def make_policy() -> HandoffPolicy:
-    """The smallest policy with these queues, open around the clock, and SLA targets."""
-    whole_day = ((time(0, 0), time(0, 0)),)
-    always = Calendar("always", "America/Sao_Paulo", {day: whole_day for day in range(7)})
-    texts = {"pt": "x", "en": "x", "es": "x"}
-    return HandoffPolicy(
-        name="test",
-        version="v1",
-        languages=LanguageSettings(("pt", "en", "es"), "pt"),
-        confidence=Confidence(Threshold(0.5, 0.1), {}, {}, 0.5, 0.4),
-        intents={"refund": {"pt": "Reembolso", "en": "Refund", "es": "Reembolso"}},
-        small_talk=frozenset(),
-        out_of_scope=frozenset(),
-        keywords={},
-        clarify=ClarifySettings(
-            2, 3, 0.05, frozenset(), (), texts, texts, texts, texts, "not_understood"
-        ),
-        forms=FormSettings("stay", {}),
+    """The project's policy, with these queues open around the clock and these SLA targets."""
+    midnight = (time(0, 0), time(0, 0))
+    always = Calendar("always", "America/Sao_Paulo", {day: (midnight,) for day in range(7)})
+    policy = load_policy(ROOT / "handoff.yml", holiday_dates=lambda *_: set())
+    some_queue = next(iter(policy.queues.values()))
+    return replace(
+        policy,
         calendars={"always": always},
         queues={
-            key: Queue(key, dict.fromkeys(("pt", "en", "es"), name), level, "always")
+            key: replace(
+                some_queue,
+                key=key,
+                names=dict.fromkeys(("pt", "en", "es"), name),
+                level=level,
+                calendar="always",
+            )
             for key, (name, level) in QUEUES.items()
         },
         first_response={
@@ -69,9 +60,6 @@ def make_policy() -> HandoffPolicy:
             "high": timedelta(hours=1),
             "urgent": timedelta(minutes=15),
         },
-        messages={},
-        defaults=Defaults("n1_support", "normal", "S3", "m", "m"),
-        rules=(),
     )
 
 

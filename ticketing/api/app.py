@@ -11,13 +11,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import html, raw
 
-from ticketing.api.calls import Desk, Route
+from ticketing.api.calls import Route
 from ticketing.api.dispatch import Dispatcher
 from ticketing.api.openapi import PREFIX, openapi_document
-from ticketing.api.problems import CODES, Problem, respond
 from ticketing.api.routes import ROUTES
 from ticketing.http import browser
 from ticketing.http.deps import Deps
+from ticketing.http.desk import Desk
+from ticketing.http.problems import CODES, Problem, respond
 
 __all__ = ["Deps", "create_blueprints"]
 

@@ -5,35 +5,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 from pydantic import BaseModel
 
 from ticketing.domain.enums import Role
 from ticketing.domain.ticket import Actor
-from ticketing.http.deps import Deps
-from ticketing.services.sessions import LoggedIn, NewSession, SessionService
-from ticketing.services.tickets import Order, TicketService
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """The services behind the routes."""
-
-    deps: Deps
-    tickets: TicketService
-    sessions: SessionService
-
-    @classmethod
-    def of(cls, deps: Deps) -> Self:
-        """The services over these dependencies."""
-        return cls(
-            deps=deps,
-            tickets=TicketService(deps.db, deps.clock, deps.wake, policy=deps.policy),
-            sessions=SessionService(
-                deps.db, deps.clock, idle=deps.session_idle, absolute=deps.session_absolute
-            ),
-        )
+from ticketing.http.desk import Desk
+from ticketing.services.sessions import LoggedIn, NewSession
+from ticketing.services.tickets import Order
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,18 +17,19 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from sanic import HTTPResponse, Request
 from sanic.response import raw
 
-from ticketing.api.calls import Answer, Call, Desk, Route
-from ticketing.api.problems import (
+from ticketing.api.calls import Answer, Call, Route
+from ticketing.domain.ticket import has_role
+from ticketing.http import browser
+from ticketing.http.desk import Desk
+from ticketing.http.problems import (
     Problem,
     ProblemError,
     problem_of,
     problem_of_validation,
     respond,
 )
-from ticketing.api.schemas import NoBody, NoQuery
-from ticketing.domain.ticket import has_role
-from ticketing.http import browser
 from ticketing.http.rate_limit import ANONYMOUS, LOGIN, SESSION, RateLimiter, whole_seconds
+from ticketing.http.schemas import NoBody, NoQuery
 from ticketing.services.sessions import LoggedIn
 
 log = structlog.get_logger()

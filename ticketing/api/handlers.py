@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ticketing.api.calls import Answer, Call
-from ticketing.api.schemas import TicketQuery
 from ticketing.domain.enums import TicketStatus
+from ticketing.http.schemas import TicketQuery
 from ticketing.services import agents, ticket_list, views
 from ticketing.services.agents import AgentView
 from ticketing.services.sessions import LoggedIn

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from ticketing.api.calls import Route
-from ticketing.api.problems import CODES
 from ticketing.http.browser import CSRF_HEADER, SESSION_COOKIE
+from ticketing.http.problems import CODES
 
 PREFIX = "/api/v1"
 _REF = "#/components/schemas/{model}"

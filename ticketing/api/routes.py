@@ -10,9 +10,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ticketing.api import handlers, schemas
+from ticketing.api import handlers
 from ticketing.api.calls import Answer, Call, Route
 from ticketing.domain.enums import Role
+from ticketing.http import schemas
 from ticketing.services.agents import AgentView
 from ticketing.services.ticket_list import TicketPage
 from ticketing.services.tickets import Done

@@ -46,7 +46,7 @@ class RasaBot:
             response = await self._post({**body, "payload": None})
         if response.status_code != httpx.codes.OK:
             message = f"HTTP {response.status_code}"
-            raise BotUnavailableError(message)
+            raise BotUnavailableError(message, reachable=True)
         return _read(response)
 
     async def _post(self, body: dict[str, Any]) -> httpx.Response:
@@ -55,7 +55,8 @@ class RasaBot:
                 self._url, json=body, headers=self._headers, timeout=TIMEOUT
             )
         except httpx.HTTPError as error:
-            raise BotUnavailableError(type(error).__name__) from error
+            reachable = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+            raise BotUnavailableError(type(error).__name__, reachable=reachable) from error
 
 
 def _read(response: httpx.Response) -> BotReply:
@@ -70,4 +71,4 @@ def _read(response: httpx.Response) -> BotReply:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"malformed answer: {type(error).__name__}"
-        raise BotUnavailableError(message) from error
+        raise BotUnavailableError(message, reachable=True) from error

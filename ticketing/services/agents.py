@@ -158,7 +158,7 @@ async def list_agents(session: AsyncSession) -> tuple[AgentView, ...]:
         .outerjoin(keys, keys.c.agent_id == Agent.id)
         .order_by(Agent.email)
     )
-    return tuple(_view(agent, served or ()) for agent, served in rows.tuples())
+    return tuple(_view(agent, served or ()) for agent, served in rows)
 
 
 async def agent_view(session: AsyncSession, agent_id: uuid.UUID) -> AgentView:
@@ -226,7 +226,7 @@ async def _queue_ids(session: AsyncSession, keys: Sequence[str]) -> list[uuid.UU
     if not keys:
         return []
     rows = await session.execute(select(Queue.key, Queue.id).order_by(Queue.key))
-    known = dict(rows.tuples().all())
+    known = {row[0]: row[1] for row in rows}
     for key in keys:
         if key not in known:
             problem = f"{key!r} is not a queue; expected some of {', '.join(known) or '(none yet)'}"

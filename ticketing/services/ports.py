@@ -29,7 +29,14 @@ class BotReply:
 
 
 class BotUnavailableError(Exception):
-    """The bot did not answer, or not in the agreed form. The turn can be asked again."""
+    """The bot did not answer, or not in the agreed form. The turn can be asked again.
+
+    `reachable` is False when nothing listens at its address: it may still be starting.
+    """
+
+    def __init__(self, problem: str, *, reachable: bool) -> None:
+        self.reachable = reachable
+        super().__init__(problem)
 
 
 class Bot(Protocol):

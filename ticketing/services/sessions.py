@@ -136,7 +136,7 @@ class SessionService:
             ).one_or_none()
             if row is None:
                 return None
-            kept, agent = row._tuple()  # noqa: SLF001 - SQLAlchemy's documented typed accessor
+            kept, agent = row
             if now - kept.last_seen_at >= _SEEN_EVERY:
                 kept.last_seen_at = now
             return await _logged_in(session, agent, kept)

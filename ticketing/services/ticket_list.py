@@ -159,7 +159,7 @@ async def list_queues(session: AsyncSession, *, actor: Actor) -> tuple[QueueView
             waiting=waiting,
             open=open_,
         )
-        for queue, waiting, open_ in rows.tuples()
+        for queue, waiting, open_ in rows
     )
 
 

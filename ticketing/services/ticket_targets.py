@@ -48,13 +48,13 @@ def choose_queue(choices: list[QueueChoice], target: Target, *, present: str) ->
             raise UnknownTargetError(problem, field="queue", allowed=keys)
         if target.level not in {None, found.level}:
             problem = f"{found.key} serves {found.level.value}, not {target.level}"
-            fitting = [choice.key for choice in choices if choice.level is target.level]
+            fitting = [choice.key for choice in choices if choice.level == target.level]
             raise UnknownTargetError(problem, field="queue", allowed=fitting)
         return found
     if target.level is None:
         problem = "a queue or a level is needed"
         raise UnknownTargetError(problem, field="queue", allowed=keys)
-    fitting_choices = [choice for choice in choices if choice.level is target.level]
+    fitting_choices = [choice for choice in choices if choice.level == target.level]
     if len(fitting_choices) != 1:
         problem = (
             f"several queues serve {target.level.value}, name one"
@@ -88,7 +88,7 @@ async def check_agent(
         )
         .order_by(Agent.email)
     )
-    emails = dict(fitting.tuples().all())
+    emails = {row[0]: row[1] for row in fitting}
     if agent_id not in emails:
         problem = f"is not an active agent who serves {queue.key}"
         raise UnknownTargetError(problem, field="agent_id", allowed=list(emails.values()))

@@ -186,15 +186,15 @@ class TurnEngine:
             conclusion = await self.runner.with_bot(turn)
         except BotUnavailableError as error:
             log.warning("turn.bot_unavailable", attempt=turn.attempts, error=str(error))
-            return await self._unavailable(turn)
+            return await self._unavailable(turn, reachable=error.reachable)
         self._bot_seen = True
         return conclusion
 
-    async def _unavailable(self, turn: ClaimedTurn) -> Conclusion | None:
+    async def _unavailable(self, turn: ClaimedTurn, *, reachable: bool) -> Conclusion | None:
         patience = self.settings.bot_unavailable_after
         now = self.clock.now()
         since = turn.first_tried_at
-        if not self._bot_seen and self._started_at is not None:
+        if not (self._bot_seen or reachable) and self._started_at is not None:
             since = max(since, self._started_at)
             patience = max(patience, self.settings.startup_grace)
         if now - since < patience:

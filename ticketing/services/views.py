@@ -332,7 +332,7 @@ async def messages_of(session: AsyncSession, conversation_id: uuid.UUID) -> tupl
             delivery_error=message.delivery_error,
             ticket_id=message.ticket_id,
         )
-        for message, agent_name in reversed(rows.tuples().all())
+        for message, agent_name in reversed(rows.all())
     )
 
 
@@ -435,7 +435,7 @@ async def agent_names(session: AsyncSession, ids: set[str]) -> dict[str, str]:
     if not known:
         return {}
     rows = await session.execute(select(Agent.id, Agent.name).where(Agent.id.in_(known)))
-    return {str(agent_id): name for agent_id, name in rows.tuples()}
+    return {str(agent_id): name for agent_id, name in rows}
 
 
 def _handoff(handoff: Handoff) -> HandoffView:

@@ -237,16 +237,28 @@ def test_a_message_of_an_expired_session_is_still_recognised(
 def test_a_new_session_carries_each_slot_once(
     bot: BotProcess, database: str, conversation: str
 ) -> None:
-    for number in range(4):
-        bot.turn(conversation_id=conversation, text=f"oi {number}")
+    for _ in range(4):
+        bot.turn(conversation_id=conversation, text="oi")
     let_the_session_expire(database, conversation)
     before = len(events_of(database, conversation))
-    bot.turn(conversation_id=conversation, message_id="last", text="oi")
+    bot.turn(conversation_id=conversation, text="oi")
     new = events_of(database, conversation)[before:]
-    print(new)
     carried = new[: new.index("user")].count("slot")
     # session_started_metadata twice (Rasa sets it before the session starts), and four of ours.
     assert carried == 6
+
+
+def test_a_turn_that_rasa_reverts_still_reports_its_own_decision(
+    bot: BotProcess, database: str, conversation: str
+) -> None:
+    """No rule fits: action_default_fallback reverts the message and every slot it set."""
+    bot.turn(conversation_id=conversation, message_id="m1", text="quero humano")
+    body = {"conversation_id": conversation, "message_id": "m2", "payload": "/inform"}
+    answer = bot.turn(**body)
+    assert "rewind" in events_of(database, conversation)
+    assert answer["slots"]["handoff_outcome"] == "stay"
+    assert answer["slots"]["decision_id"] == "decision-m2"
+    assert bot.turn(**body) == answer | {"replayed": True}
 
 
 @pytest.mark.parametrize(("text", "failed"), [("caiu", "decision"), ("caiu depois", "handoff")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,8 +13,7 @@ import httpx
 import pytest
 
 from channels.message import OutboundMessage
-from channels.whatsapp import client as client_module
-from channels.whatsapp.client import SendFailedError, WhatsAppClient
+from channels.whatsapp.client import TIMEOUT, SendFailedError, WhatsAppClient
 from channels.whatsapp.errors import Action
 from channels.whatsapp.payloads import build_message
 
@@ -24,12 +23,10 @@ ACCEPTED = {
     "contacts": [{"input": "+5511987654321", "wa_id": "5511987654321", "user_id": "BR.1"}],
     "messages": [{"id": "wamid.1"}],
 }
-# What the server does with a request it has read whole; None: hang up.
-Reply = Callable[[], Any]
 
 
 class FakeMeta:
-    """Reads one request after another and answers with `reply`."""
+    """Reads a whole request, then answers with `reply`; None hangs up."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, dict[str, str], Any]] = []
@@ -68,7 +65,7 @@ async def meta() -> AsyncIterator[FakeMeta]:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[WhatsAppClient]:
+async def connected(url: str, limit: httpx.Timeout = TIMEOUT) -> AsyncIterator[WhatsAppClient]:
     async with httpx.AsyncClient(trust_env=False) as http:
         yield WhatsAppClient(
             http,
@@ -77,6 +74,7 @@ async def connected(url: str) -> AsyncIterator[WhatsAppClient]:
             phone_number_id="123",
             access_token="tok",
             now=lambda: datetime(2026, 11, 22, 12, tzinfo=UTC),
+            timeout=limit,
         )
 
 
@@ -139,15 +137,15 @@ async def test_no_clear_answer_after_the_request_was_written_is_unknown(
     assert (failure.kind, failure.action) == ("unknown", Action.CHECK_STATUS)
 
 
-async def test_a_timeout_after_the_request_was_written_is_unknown(
-    meta: FakeMeta, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client_module, "TIMEOUT", httpx.Timeout(0.1))
+async def test_a_timeout_after_the_request_was_written_is_unknown(meta: FakeMeta) -> None:
     meta.silent = True
 
-    failure = await failure_of(meta, None)
+    async with connected(meta.url, httpx.Timeout(0.2)) as client:
+        with pytest.raises(SendFailedError) as caught:
+            await client.send(PAYLOAD)
 
     assert len(meta.requests) == 1
+    failure = caught.value.failure
     assert (failure.kind, failure.detail) == ("unknown", "ReadTimeout")
 
 

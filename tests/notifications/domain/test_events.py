@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from notifications.domain.events import EventPayloadError, policy_events, ticket_facts
@@ -16,11 +18,11 @@ PAYLOAD = {
 }
 
 
-def facts(**changes):
+def facts(**changes: Any) -> Any:
     return ticket_facts(PAYLOAD | changes)
 
 
-def test_unknown_keys_are_ignored_and_optional_ones_may_lack():
+def test_unknown_keys_are_ignored_and_optional_ones_may_lack() -> None:
     assert facts().severity is None
     assert facts(queue_name=None).queue_name == "n1"
 
@@ -42,7 +44,7 @@ def test_unknown_keys_are_ignored_and_optional_ones_may_lack():
         ("severity", []),
     ],
 )
-def test_a_wrong_field_is_named(field, value):
+def test_a_wrong_field_is_named(field: Any, value: Any) -> None:
     with pytest.raises(EventPayloadError, match=f"^payload.{field}: expected"):
         facts(**{field: value})
 
@@ -59,10 +61,12 @@ def test_a_wrong_field_is_named(field, value):
         ("ticket.priority_changed", "normal", ()),
     ],
 )
-def test_the_occasions_of_an_event_come_weightiest_first(topic, priority, expected):
+def test_the_occasions_of_an_event_come_weightiest_first(
+    topic: Any, priority: Any, expected: Any
+) -> None:
     assert policy_events(topic, facts(priority=priority)) == expected
 
 
-def test_an_unknown_topic_is_an_error():
-    with pytest.raises(ValueError, match="'ticket.eaten' is not known"):
+def test_an_unknown_topic_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"'ticket\.eaten' is not known"):
         policy_events("ticket.eaten", facts())

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,13 +19,13 @@ GOOD = {
 }
 
 
-def changed(change):
+def changed(change: Any) -> Any:
     document = copy.deepcopy(GOOD)
     change(document)
     return document
 
 
-def test_the_shipped_file_covers_every_event():
+def test_the_shipped_file_covers_every_event() -> None:
     policies = load_policies()
 
     assert set(policies) == set(PolicyEvent)
@@ -34,13 +36,13 @@ def test_the_shipped_file_covers_every_event():
     assert policies[PolicyEvent.TICKET_PRIORITY_HIGH].urgent
 
 
-def test_an_event_is_silenced_by_an_empty_list_only():
+def test_an_event_is_silenced_by_an_empty_list_only() -> None:
     document = changed(lambda d: d["events"]["ticket-opened"].update(notify=[]))
 
     assert parse_policies(document)[PolicyEvent.TICKET_OPENED].routes == ()
 
 
-def set_route(document, **route):
+def set_route(document: Any, **route: Any) -> None:
     document["events"]["ticket-opened"]["notify"] = [route]
 
 
@@ -86,7 +88,7 @@ def set_route(document, **route):
         ),
     ],
 )
-def test_a_mistake_is_named_with_its_place_and_what_was_expected(change, problem):
+def test_a_mistake_is_named_with_its_place_and_what_was_expected(change: Any, problem: Any) -> None:
     with pytest.raises(PoliciesError) as caught:
         parse_policies(changed(change))
 
@@ -94,12 +96,12 @@ def test_a_mistake_is_named_with_its_place_and_what_was_expected(change, problem
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 1])
-def test_a_document_that_is_no_mapping_is_refused(document):
+def test_a_document_that_is_no_mapping_is_refused(document: Any) -> None:
     with pytest.raises(PoliciesError, match=r"\(file\): expected a mapping"):
         parse_policies(document)
 
 
-def test_all_mistakes_are_listed_at_once():
+def test_all_mistakes_are_listed_at_once() -> None:
     document = changed(lambda d: (d.update(version=9), d["events"].pop("ticket-opened")))
 
     with pytest.raises(PoliciesError) as caught:
@@ -112,7 +114,7 @@ def test_all_mistakes_are_listed_at_once():
     ("content", "problem"),
     [(b"a: [", "is not valid YAML"), (b"\xff\xfe\x00", "is not valid YAML"), (None, "read")],
 )
-def test_a_file_that_cannot_be_read_is_named(tmp_path, content, problem):
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: Any, problem: Any) -> None:
     path = tmp_path / "policies.yml"
     if content is not None:
         path.write_bytes(content)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from notifications.domain.events import PolicyEvent
@@ -11,7 +13,7 @@ CHEFE = Person("chefe@example.com")
 PHONE = "+5511912345678"
 
 
-def choose(*events, on_duty=(), admin=None):
+def choose(*events: Any, on_duty: Any = (), admin: Any = None) -> Any:
     notices = choose_notices(
         events or (PolicyEvent.TICKET_OPENED,),
         policies=load_policies(),
@@ -21,7 +23,7 @@ def choose(*events, on_duty=(), admin=None):
     return [(n.channel.value, n.recipient, n.event.value, n.nobody_on_duty) for n in notices]
 
 
-def test_agents_get_an_email_each_and_the_admin_a_whatsapp():
+def test_agents_get_an_email_each_and_the_admin_a_whatsapp() -> None:
     assert choose(on_duty=[ANA, BRUNO]) == [
         ("email", "ana@example.com", "ticket-opened", False),
         ("email", "bruno@example.com", "ticket-opened", False),
@@ -29,22 +31,22 @@ def test_agents_get_an_email_each_and_the_admin_a_whatsapp():
     ]
 
 
-def test_with_nobody_on_duty_the_admin_gets_the_email_too():
+def test_with_nobody_on_duty_the_admin_gets_the_email_too() -> None:
     assert choose() == [
         ("email", "chefe@example.com", "ticket-opened", True),
         ("whatsapp", PHONE, "ticket-opened", False),
     ]
 
 
-def test_an_admin_without_address_is_told_by_whatsapp_that_nobody_is_on_duty():
+def test_an_admin_without_address_is_told_by_whatsapp_that_nobody_is_on_duty() -> None:
     assert choose(admin=Admin(None, PHONE)) == [("whatsapp", PHONE, "ticket-opened", True)]
 
 
-def test_with_nobody_at_all_there_is_no_notice():
+def test_with_nobody_at_all_there_is_no_notice() -> None:
     assert choose(admin=Admin()) == []
 
 
-def test_two_occasions_of_one_event_are_one_notice_each_the_weightier():
+def test_two_occasions_of_one_event_are_one_notice_each_the_weightier() -> None:
     events = (PolicyEvent.TICKET_PRIORITY_HIGH, PolicyEvent.TICKET_OPENED)
 
     assert choose(*events, on_duty=[ANA]) == [
@@ -53,7 +55,7 @@ def test_two_occasions_of_one_event_are_one_notice_each_the_weightier():
     ]
 
 
-def test_an_admin_who_is_on_duty_gets_one_email():
+def test_an_admin_who_is_on_duty_gets_one_email() -> None:
     assert choose(on_duty=[CHEFE])[0] == ("email", "chefe@example.com", "ticket-opened", False)
     assert len(choose(on_duty=[CHEFE])) == 2
 
@@ -62,5 +64,5 @@ def test_an_admin_who_is_on_duty_gets_one_email():
     ("languages", "expected"),
     [((), "pt"), (("en", "pt"), "pt"), (("es",), "es"), (("fr", "en"), "en"), (("fr",), "pt")],
 )
-def test_an_agent_is_written_to_in_a_language_they_speak(languages, expected):
+def test_an_agent_is_written_to_in_a_language_they_speak(languages: Any, expected: Any) -> None:
     assert notice_language(languages) == expected

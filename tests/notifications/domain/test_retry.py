@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -62,8 +63,8 @@ def limited(seconds: float) -> Failure:
     ],
 )
 def test_the_plan_follows_attempt_failure_preset_and_jitter(
-    attempt, failure, preset, jitter, expected
-):
+    attempt: Any, failure: Any, preset: Any, jitter: Any, expected: Any
+) -> None:
     assert plan_retry(attempt, failure, preset=preset, jitter=jitter) == expected
 
 
@@ -74,7 +75,9 @@ def test_the_plan_follows_attempt_failure_preset_and_jitter(
     kind=st.sampled_from(FailureKind),
     channel=st.none() | st.sampled_from(Channel),
 )
-def test_every_plan_is_bounded(attempt, jitter, asked, kind, channel):
+def test_every_plan_is_bounded(
+    attempt: Any, jitter: Any, asked: Any, kind: Any, channel: Any
+) -> None:
     failure = Failure(kind, "x", retry_after=asked)
     preset = preset_for(failure, channel=channel)
 
@@ -89,7 +92,7 @@ def test_every_plan_is_bounded(attempt, jitter, asked, kind, channel):
     ("attempt", "jitter", "field"),
     [(0, 0.5, "attempt"), (-1, 0.5, "attempt"), (1, -0.1, "jitter"), (1, 1.1, "jitter")],
 )
-def test_a_wrong_argument_is_named(attempt, jitter, field):
+def test_a_wrong_argument_is_named(attempt: Any, jitter: Any, field: Any) -> None:
     with pytest.raises(ValueError, match=f"^{field}: expected"):
         plan_retry(attempt, TIMEOUT, preset=TRANSIENT, jitter=jitter)
 
@@ -106,6 +109,6 @@ def test_a_wrong_argument_is_named(attempt, jitter, field):
     ],
 )
 def test_an_email_of_unknown_outcome_is_repeated_and_a_whatsapp_waits_for_its_status(
-    failure, channel, preset
-):
+    failure: Any, channel: Any, preset: Any
+) -> None:
     assert preset_for(failure, channel=channel) is preset

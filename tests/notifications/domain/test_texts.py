@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 
@@ -22,17 +23,17 @@ CONTEXT = {
 }
 
 
-def words(event="ticket-opened", language="pt", **changes):
+def words(event: Any = "ticket-opened", language: Any = "pt", **changes: Any) -> Any:
     return render(
         event, CONTEXT | changes, language=language, frontend_url="https://ponte.example/"
     )
 
 
 @pytest.mark.parametrize("language", CATALOGUES)
-def test_no_catalogue_lacks_a_text_or_a_placeholder(language):
+def test_no_catalogue_lacks_a_text_or_a_placeholder(language: Any) -> None:
     import string  # noqa: PLC0415
 
-    def places(text):
+    def places(text: Any) -> Any:
         return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
     catalogue = CATALOGUES[language]
@@ -43,13 +44,15 @@ def test_no_catalogue_lacks_a_text_or_a_placeholder(language):
 
 
 @pytest.mark.parametrize("language", CATALOGUES)
-def test_every_reason_of_a_handoff_has_words(language):
+def test_every_reason_of_a_handoff_has_words(language: Any) -> None:
     assert {f"reason.{code}" for code in REASONS} <= set(CATALOGUES[language])
 
 
 @pytest.mark.parametrize("language", CATALOGUES)
 @pytest.mark.parametrize("event", PolicyEvent)
-def test_every_event_reads_in_every_language_and_leads_to_the_ticket(event, language):
+def test_every_event_reads_in_every_language_and_leads_to_the_ticket(
+    event: Any, language: Any
+) -> None:
     text = words(event.value, language)
 
     for part in (text.text, text.html, text.short, text.parameters[2]):
@@ -59,7 +62,7 @@ def test_every_event_reads_in_every_language_and_leads_to_the_ticket(event, lang
     assert "\n" not in text.subject
 
 
-def test_portuguese_says_the_facts_in_words():
+def test_portuguese_says_the_facts_in_words() -> None:
     text = words("ticket-escalation")
 
     assert text.subject == "[Ponte] Atendimento #1001 escalado para N2: Segundo nível"
@@ -68,15 +71,15 @@ def test_portuguese_says_the_facts_in_words():
         assert fact in text.html
 
 
-def test_an_unknown_language_reads_portuguese():
+def test_an_unknown_language_reads_portuguese() -> None:
     assert words(language="fr") == words(language="pt")
 
 
-def test_a_reason_newer_than_the_catalogue_is_still_words():
+def test_a_reason_newer_than_the_catalogue_is_still_words() -> None:
     assert "angry customer" in words(reason="angry_customer").text
 
 
-def test_a_queue_name_can_neither_break_a_header_nor_the_page():
+def test_a_queue_name_can_neither_break_a_header_nor_the_page() -> None:
     text = words(queue_name="<b>Fila</b>\r\nBcc: x@example.com")
 
     assert "\n" not in text.subject
@@ -85,7 +88,7 @@ def test_a_queue_name_can_neither_break_a_header_nor_the_page():
     assert "&lt;b&gt;Fila&lt;/b&gt;" in text.html
 
 
-def test_the_admin_is_told_why_the_notice_came_to_them():
+def test_the_admin_is_told_why_the_notice_came_to_them() -> None:
     text = words(nobody_on_duty=True)
 
     assert "Ninguém de plantão" in text.text
@@ -94,14 +97,14 @@ def test_the_admin_is_told_why_the_notice_came_to_them():
     assert "Ninguém de plantão" not in words().text
 
 
-def test_a_failed_notice_names_channel_and_error():
+def test_a_failed_notice_names_channel_and_error() -> None:
     text = words("notification-failed", failed_channel="whatsapp", failed_code="131047")
 
     assert "Canal que falhou: WhatsApp" in text.text
     assert "Erro: 131047" in text.text
 
 
-def test_a_context_from_an_older_version_still_renders():
+def test_a_context_from_an_older_version_still_renders() -> None:
     text = render("ticket-opened", {}, language="pt", frontend_url="http://x")
 
     assert text.parameters[1] == "-"

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import dramatiq
 import pytest
 import redis
 
 from notifications.broker import QUEUE, DramatiqJobQueue, make_worker_broker
+from notifications.domain.failure import FailureKind
 from notifications.domain.jobs import Job, JobName
 from notifications.services.ports import Accepted
 from notifications.services.sweep import LOST_AFTER, sweep
 from ponte.processes import worker
+from tests.notifications.conftest import Failing, FakeSender, World
 
 PATIENCE_SECONDS = 10
 
@@ -22,26 +25,26 @@ PATIENCE_SECONDS = 10
 class Watched:
     """Lets a test wait until so many deliveries are over."""
 
-    def __init__(self, deliverer):
+    def __init__(self, deliverer: Any) -> None:
         self._deliverer = deliverer
         self._done = asyncio.Semaphore(0)
 
-    async def deliver(self, notification_id, job_name):
+    async def deliver(self, notification_id: Any, job_name: Any) -> None:
         try:
             await self._deliverer.deliver(notification_id, job_name)
         finally:
             self._done.release()
 
-    async def finished(self, count):
+    async def finished(self, count: Any) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
             for _ in range(count):
                 await self._done.acquire()
 
 
 @pytest.fixture
-async def run_worker(redis_url):
+async def run_worker(redis_url: str) -> Any:
     @asynccontextmanager
-    async def start(deliverer):
+    async def start(deliverer: Any) -> Any:
         broker = make_worker_broker(redis_url)
         stop = asyncio.Event()
         task = asyncio.create_task(worker.work(broker, deliverer, stop=stop))
@@ -56,7 +59,9 @@ async def run_worker(redis_url):
     return start
 
 
-async def test_a_job_is_delivered(world, run_worker, fake_sender):
+async def test_a_job_is_delivered(
+    world: World, run_worker: Any, fake_sender: type[FakeSender]
+) -> None:
     watched = Watched(world.deliverer(fake_sender()))
     notification_id = await world.make_notification()
 
@@ -67,7 +72,9 @@ async def test_a_job_is_delivered(world, run_worker, fake_sender):
     assert (await world.notification(notification_id)).state == "sent"
 
 
-async def test_copies_of_a_job_in_many_threads_send_once(world, run_worker, fake_sender):
+async def test_copies_of_a_job_in_many_threads_send_once(
+    world: World, run_worker: Any, fake_sender: type[FakeSender]
+) -> None:
     sender = fake_sender()
     watched = Watched(world.deliverer(sender))
     notification_id = await world.make_notification()
@@ -79,7 +86,9 @@ async def test_copies_of_a_job_in_many_threads_send_once(world, run_worker, fake
     assert len(sender.sent) == 1
 
 
-async def test_a_flushed_redis_loses_nothing(world, run_worker, fake_sender, redis_url):
+async def test_a_flushed_redis_loses_nothing(
+    world: World, run_worker: Any, fake_sender: type[FakeSender], redis_url: str
+) -> None:
     sender = fake_sender()
     watched = Watched(world.deliverer(sender))
     ids = {await world.make_notification() for _ in range(5)}
@@ -98,9 +107,9 @@ async def test_a_flushed_redis_loses_nothing(world, run_worker, fake_sender, red
 
 
 async def test_a_failed_attempt_is_done_for_dramatiq_and_due_again_in_the_row(
-    world, run_worker, fake_sender, failing, redis_url
-):
-    sender = fake_sender(failing("transient", "smtp_451"))
+    world: World, run_worker: Any, fake_sender: type[FakeSender], failing: Failing, redis_url: str
+) -> None:
+    sender = fake_sender(failing(FailureKind.TRANSIENT, "smtp_451"))
     watched = Watched(world.deliverer(sender))
     await world.make_notification()
 
@@ -116,13 +125,15 @@ async def test_a_failed_attempt_is_done_for_dramatiq_and_due_again_in_the_row(
         assert client.keys("*.XQ*") == []
 
 
-async def test_a_delivery_that_breaks_leaves_the_worker_working(world, run_worker, fake_sender):
+async def test_a_delivery_that_breaks_leaves_the_worker_working(
+    world: World, run_worker: Any, fake_sender: type[FakeSender]
+) -> None:
     class Breaks:
-        def __init__(self, then):
+        def __init__(self, then: Any) -> None:
             self.then = then
             self.broken = False
 
-        async def deliver(self, notification_id, job_name):
+        async def deliver(self, notification_id: Any, job_name: Any) -> None:
             if not self.broken:
                 self.broken = True
                 raise ConnectionError
@@ -139,7 +150,9 @@ async def test_a_delivery_that_breaks_leaves_the_worker_working(world, run_worke
     assert len(sender.sent) == 1
 
 
-async def test_a_job_of_a_newer_version_is_left_to_a_newer_worker(world, run_worker, fake_sender):
+async def test_a_job_of_a_newer_version_is_left_to_a_newer_worker(
+    world: World, run_worker: Any, fake_sender: type[FakeSender]
+) -> None:
     sender = fake_sender()
     watched = Watched(world.deliverer(sender))
     newer, known = await world.make_notification(), await world.make_notification()
@@ -160,11 +173,13 @@ async def test_a_job_of_a_newer_version_is_left_to_a_newer_worker(world, run_wor
     assert (await world.notification(newer)).state == "pending"
 
 
-async def test_the_end_waits_for_deliveries_that_are_under_way(world, run_worker):
+async def test_the_end_waits_for_deliveries_that_are_under_way(
+    world: World, run_worker: Any
+) -> None:
     started, release = asyncio.Event(), asyncio.Event()
 
     class Slow:
-        async def send(self, outgoing, *, now):
+        async def send(self, outgoing: Any, *, now: Any) -> Any:
             started.set()
             await release.wait()
             return Accepted("id-1")
@@ -180,7 +195,9 @@ async def test_the_end_waits_for_deliveries_that_are_under_way(world, run_worker
 
 
 @pytest.mark.parametrize("name", list(JobName))
-async def test_every_job_name_has_an_actor(world, run_worker, fake_sender, name):
+async def test_every_job_name_has_an_actor(
+    world: World, run_worker: Any, fake_sender: type[FakeSender], name: Any
+) -> None:
     sender = fake_sender()
     watched = Watched(world.deliverer(sender, name))
     notification_id = await world.make_notification(name)
@@ -192,7 +209,7 @@ async def test_every_job_name_has_an_actor(world, run_worker, fake_sender, name)
     assert len(sender.sent) == 1
 
 
-async def test_the_start_waits_for_the_engines_instead_of_dying(world):
+async def test_the_start_waits_for_the_engines_instead_of_dying(world: World) -> None:
     stop = asyncio.Event()
     world.queue.down = True
     waiting = asyncio.create_task(
@@ -206,7 +223,7 @@ async def test_the_start_waits_for_the_engines_instead_of_dying(world):
         assert await waiting is True
 
 
-async def test_a_stop_ends_the_waiting(world):
+async def test_a_stop_ends_the_waiting(world: World) -> None:
     stop = asyncio.Event()
     world.queue.down = True
     waiting = asyncio.create_task(worker.wait_until_ready(world.db, world.queue, stop=stop))

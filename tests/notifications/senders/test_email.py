@@ -6,17 +6,21 @@ import asyncio
 import socket
 import ssl
 from collections import defaultdict
+from collections.abc import Callable
 from email import message_from_bytes
 from email.policy import default
+from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
+from kit.clock import FakeClock
 from notifications.domain.failure import FailureKind, SendFailedError
 from notifications.domain.jobs import JobName
 from notifications.senders.email import EmailSender, SMTPServer, Tls, classify_reply
 from notifications.services.ports import Outgoing
+from tests.notifications.conftest import World
 
 NOTICE = "01890000-0000-7000-8000-000000000001"
 SENDER = "Ponte <avisos@ponte.example>"
@@ -26,26 +30,28 @@ HANG = "hang"
 class Mailbox:
     """Scripts of replies by recipient, for RCPT and for the end of DATA, and what was taken."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.rcpt = defaultdict(list)
         self.data = defaultdict(list)
         self.taken = []
         self.release = asyncio.Event()
         self.answers = 0
 
-    async def handle_RCPT(self, server, session, envelope, address, options):
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+        self, server: Any, session: Any, envelope: Any, address: Any, options: Any
+    ) -> Any:
         reply = await self._next(self.rcpt[address])
         if reply.startswith("250"):
             envelope.rcpt_tos.append(address)
         return reply
 
-    async def handle_DATA(self, server, session, envelope):
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> Any:  # noqa: N802 - aiosmtpd's name
         reply = await self._next(self.data[envelope.rcpt_tos[0]])
         if reply.startswith("250"):
             self.taken.append(message_from_bytes(envelope.content, policy=default))
         return reply
 
-    async def _next(self, script):
+    async def _next(self, script: Any) -> Any:
         reply = script.pop(0) if script else "250 2.0.0 Ok"
         if reply == HANG:
             await self.release.wait()
@@ -54,15 +60,15 @@ class Mailbox:
 
 
 @pytest.fixture
-def mailbox():
+def mailbox() -> Any:
     return Mailbox()
 
 
 @pytest.fixture
-def serve(mailbox):
+def serve(mailbox: Mailbox) -> Any:
     running = []
 
-    def start(**options):
+    def start(**options: Any) -> Any:
         controller = Controller(mailbox, hostname="127.0.0.1", port=free_port(), **options)
         controller.start()
         running.append(controller)
@@ -74,14 +80,14 @@ def serve(mailbox):
         controller.stop()
 
 
-def free_port():
+def free_port() -> Any:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 @pytest.fixture
-def sender(serve):
+def sender(serve: Callable[..., Controller]) -> Any:
     controller = serve()
     return EmailSender(
         SMTPServer("127.0.0.1", controller.port, Tls.NONE, timeout_seconds=0.3),
@@ -90,7 +96,7 @@ def sender(serve):
     )
 
 
-def outgoing(clock, recipient="ana@example.com", **changes):
+def outgoing(clock: FakeClock, recipient: Any = "ana@example.com", **changes: Any) -> Any:
     import uuid  # noqa: PLC0415
 
     values = {
@@ -106,13 +112,15 @@ def outgoing(clock, recipient="ana@example.com", **changes):
     return Outgoing(**(values | changes))
 
 
-async def refusal(sender, clock, **changes):
+async def refusal(sender: EmailSender, clock: FakeClock, **changes: Any) -> Any:
     with pytest.raises(SendFailedError) as caught:
         await sender.send(outgoing(clock, **changes), now=clock.now())
     return caught.value.failure
 
 
-async def test_a_notice_arrives_as_text_and_html_with_its_own_message_id(sender, mailbox, clock):
+async def test_a_notice_arrives_as_text_and_html_with_its_own_message_id(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock
+) -> None:
     accepted = await sender.send(outgoing(clock), now=clock.now())
 
     (message,) = mailbox.taken
@@ -126,7 +134,9 @@ async def test_a_notice_arrives_as_text_and_html_with_its_own_message_id(sender,
     assert "Atenção básica" in message.get_body(["html"]).get_content()
 
 
-async def test_a_second_attempt_is_the_same_message(sender, mailbox, clock):
+async def test_a_second_attempt_is_the_same_message(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock
+) -> None:
     mailbox.rcpt["ana@example.com"] = ["451 4.7.1 greylisted"]
 
     failure = await refusal(sender, clock)
@@ -148,7 +158,9 @@ async def test_a_second_attempt_is_the_same_message(sender, mailbox, clock):
         ("421 4.3.2 closing", FailureKind.TRANSIENT),
     ],
 )
-async def test_a_reply_decides_what_comes_next(sender, mailbox, clock, step, reply, kind):
+async def test_a_reply_decides_what_comes_next(  # noqa: PLR0917 - a table's columns
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock, step: Any, reply: Any, kind: Any
+) -> None:
     getattr(mailbox, step)["ana@example.com"] = [reply]
 
     failure = await refusal(sender, clock)
@@ -158,7 +170,9 @@ async def test_a_reply_decides_what_comes_next(sender, mailbox, clock, step, rep
     assert mailbox.taken == []
 
 
-async def test_a_server_that_hangs_before_the_body_has_taken_nothing(sender, mailbox, clock):
+async def test_a_server_that_hangs_before_the_body_has_taken_nothing(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock
+) -> None:
     mailbox.rcpt["ana@example.com"] = [HANG]
 
     failure = await refusal(sender, clock)
@@ -166,7 +180,9 @@ async def test_a_server_that_hangs_before_the_body_has_taken_nothing(sender, mai
     assert (failure.kind, failure.code) == (FailureKind.TRANSIENT, "smtp_connection")
 
 
-async def test_a_server_that_hangs_after_the_body_may_have_taken_it(sender, mailbox, clock):
+async def test_a_server_that_hangs_after_the_body_may_have_taken_it(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock
+) -> None:
     mailbox.data["ana@example.com"] = [HANG]
 
     failure = await refusal(sender, clock)
@@ -174,7 +190,7 @@ async def test_a_server_that_hangs_after_the_body_may_have_taken_it(sender, mail
     assert (failure.kind, failure.code) == (FailureKind.UNKNOWN, "smtp_no_answer")
 
 
-async def test_a_server_that_is_not_there_is_tried_again(clock):
+async def test_a_server_that_is_not_there_is_tried_again(clock: FakeClock) -> None:
     server = SMTPServer("127.0.0.1", free_port(), Tls.NONE, timeout_seconds=0.3)
 
     failure = await refusal(EmailSender(server, SENDER, "http://x"), clock)
@@ -183,14 +199,18 @@ async def test_a_server_that_is_not_there_is_tried_again(clock):
 
 
 @pytest.mark.parametrize("address", ["", "ana", "ana@", "joão@example.com", "a@b\r\nBcc: c@d"])
-async def test_an_address_that_is_none_is_given_up(sender, mailbox, clock, address):
+async def test_an_address_that_is_none_is_given_up(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock, address: Any
+) -> None:
     failure = await refusal(sender, clock, recipient=address)
 
     assert (failure.kind, failure.code) == (FailureKind.PERMANENT, "address_invalid")
     assert mailbox.taken == []
 
 
-async def test_starttls_is_never_left_out_silently(serve, clock):
+async def test_starttls_is_never_left_out_silently(
+    serve: Callable[..., Controller], clock: FakeClock
+) -> None:
     server = SMTPServer("127.0.0.1", serve().port, Tls.STARTTLS, timeout_seconds=0.5)
 
     failure = await refusal(EmailSender(server, SENDER, "http://x"), clock)
@@ -202,8 +222,10 @@ async def test_starttls_is_never_left_out_silently(serve, clock):
     ("code", "kind"),
     [(535, FailureKind.STOP_CHANNEL), (454, FailureKind.TRANSIENT), (None, None)],
 )
-async def test_a_refused_login_stops_the_channel(serve, mailbox, clock, code, kind):
-    def check(server, session, envelope, mechanism, data):
+async def test_a_refused_login_stops_the_channel(
+    serve: Callable[..., Controller], mailbox: Mailbox, clock: FakeClock, code: Any, kind: Any
+) -> None:
+    def check(server: Any, session: Any, envelope: Any, mechanism: Any, data: Any) -> Any:
         message = f"{code} no" if code else None
         return AuthResult(success=code is None, handled=False, message=message)
 
@@ -221,7 +243,9 @@ async def test_a_refused_login_stops_the_channel(serve, mailbox, clock, code, ki
         assert (failure.kind, failure.code) == (kind, f"smtp_{code}")
 
 
-async def test_a_certificate_nobody_signed_stops_the_channel(serve, clock, certificate):
+async def test_a_certificate_nobody_signed_stops_the_channel(
+    serve: Callable[..., Controller], clock: FakeClock, certificate: Any
+) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     controller = serve(tls_context=context)
@@ -232,7 +256,9 @@ async def test_a_certificate_nobody_signed_stops_the_channel(serve, clock, certi
     assert (failure.kind, failure.code) == (FailureKind.STOP_CHANNEL, "tls_certificate")
 
 
-async def test_starttls_with_a_known_certificate_works(serve, mailbox, clock, certificate):
+async def test_starttls_with_a_known_certificate_works(
+    serve: Callable[..., Controller], mailbox: Mailbox, clock: FakeClock, certificate: Any
+) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     controller = serve(tls_context=context, require_starttls=True)
@@ -247,7 +273,7 @@ async def test_starttls_with_a_known_certificate_works(serve, mailbox, clock, ce
 
 
 @pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
+def certificate(tmp_path_factory: Any) -> Any:
     """A self-signed certificate for localhost, with its key, in one file."""
     import datetime as dt  # noqa: PLC0415
 
@@ -296,13 +322,13 @@ def certificate(tmp_path_factory):
         (299, b"", FailureKind.TRANSIENT),
     ],
 )
-def test_the_table_of_replies(code, text, kind):
+def test_the_table_of_replies(code: Any, text: Any, kind: Any) -> None:
     assert classify_reply(code, text).kind is kind
 
 
 async def test_a_greylisted_notice_is_delivered_by_the_second_attempt(
-    world, sender, mailbox, clock
-):
+    world: World, sender: EmailSender, mailbox: Mailbox, clock: FakeClock
+) -> None:
     """Sender and delivery together: 451, the wait, then 250."""
     from datetime import timedelta  # noqa: PLC0415
 
@@ -320,8 +346,8 @@ async def test_a_greylisted_notice_is_delivered_by_the_second_attempt(
 
 
 async def test_a_body_whose_answer_was_lost_is_repeated_with_the_same_message_id(
-    world, sender, mailbox
-):
+    world: World, sender: EmailSender, mailbox: Mailbox
+) -> None:
     from datetime import timedelta  # noqa: PLC0415
 
     mailbox.data["ana@example.com"] = [HANG]

@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import httpx
 import pytest
 
 from channels.whatsapp.client import WhatsAppClient
+from kit.clock import FakeClock
 from notifications.domain.failure import FailureKind, SendFailedError
 from notifications.senders.whatsapp import WhatsAppSender
 from notifications.services.ports import Outgoing
 from notifications.services.statuses import callback_data
 from notifications.services.window import last_whatsapp_message
+from tests.notifications.conftest import World
 from ticketing.db.tables import Contact, ContactIdentity, Conversation
 
 NOTICE = uuid.UUID("01890000-0000-7000-8000-000000000001")
@@ -25,20 +29,20 @@ PHONE = "+5511912345678"
 class Meta:
     """A tiny HTTP/1.1 server: keeps the bodies, answers (status, body, headers) by its script."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.script = []
         self.bodies = []
         self.url = ""
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Any:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
-    async def __aexit__(self, *error):
+    async def __aexit__(self, *error: object) -> Any:
         self._server.close()
 
-    async def _serve(self, reader, writer):
+    async def _serve(self, reader: Any, writer: Any) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         length = int(head.lower().split("content-length:")[1].split("\r\n")[0])
         self.bodies.append(json.loads(await reader.readexactly(length)))
@@ -52,11 +56,11 @@ class Meta:
         writer.close()
 
 
-def ok(number):
+def ok(number: Any) -> Any:
     return 200, {"messages": [{"id": f"wamid.{number}"}], "contacts": []}, []
 
 
-def error(status, code, *headers):
+def error(status: Any, code: Any, *headers: Any) -> Any:
     return (
         status,
         {"error": {"code": code, "message": "(#x) no", "type": "OAuthException"}},
@@ -65,21 +69,21 @@ def error(status, code, *headers):
 
 
 @pytest.fixture
-async def meta():
+async def meta() -> Any:
     async with Meta() as server:
         yield server
 
 
 @pytest.fixture
-async def http():
+async def http() -> Any:
     async with httpx.AsyncClient() as client:
         yield client
 
 
 @pytest.fixture
-def make_sender(meta, http):
-    def make(*, template="aviso_ponte", last=None):
-        async def last_message(phone):
+def make_sender(meta: Meta, http: httpx.AsyncClient) -> Any:
+    def make(*, template: Any = "aviso_ponte", last: Any = None) -> Any:
+        async def last_message(phone: Any) -> Any:
             return last
 
         client = WhatsAppClient(
@@ -90,7 +94,7 @@ def make_sender(meta, http):
     return make
 
 
-def outgoing(clock, **changes):
+def outgoing(clock: FakeClock, **changes: Any) -> Any:
     values = {
         "notification_id": NOTICE,
         "attempt": 1,
@@ -109,7 +113,9 @@ def outgoing(clock, **changes):
     return Outgoing(**(values | changes))
 
 
-async def test_within_the_window_the_admin_gets_a_text(make_sender, meta, clock):
+async def test_within_the_window_the_admin_gets_a_text(
+    make_sender: Callable[..., WhatsAppSender], meta: Meta, clock: FakeClock
+) -> None:
     sender = make_sender(last=clock.now() - timedelta(hours=23))
 
     accepted = await sender.send(outgoing(clock), now=clock.now())
@@ -122,7 +128,9 @@ async def test_within_the_window_the_admin_gets_a_text(make_sender, meta, clock)
 
 
 @pytest.mark.parametrize("hours", [None, 23.95, 24, 48])
-async def test_outside_the_window_the_admin_gets_the_template(make_sender, meta, clock, hours):
+async def test_outside_the_window_the_admin_gets_the_template(
+    make_sender: Callable[..., WhatsAppSender], meta: Meta, clock: FakeClock, hours: Any
+) -> None:
     last = None if hours is None else clock.now() - timedelta(hours=hours)
 
     accepted = await make_sender(last=last).send(outgoing(clock), now=clock.now())
@@ -135,7 +143,9 @@ async def test_outside_the_window_the_admin_gets_the_template(make_sender, meta,
     assert parameters[1:] == ["cliente VIP", "https://ponte.example/console/tickets/t-1"]
 
 
-async def test_a_refused_text_is_followed_by_the_template_at_once(make_sender, meta, clock):
+async def test_a_refused_text_is_followed_by_the_template_at_once(
+    make_sender: Callable[..., WhatsAppSender], meta: Meta, clock: FakeClock
+) -> None:
     meta.script = [error(400, 131047)]
 
     accepted = await make_sender(last=clock.now()).send(outgoing(clock), now=clock.now())
@@ -144,7 +154,9 @@ async def test_a_refused_text_is_followed_by_the_template_at_once(make_sender, m
     assert [body["type"] for body in meta.bodies] == ["text", "template"]
 
 
-async def test_without_a_template_a_closed_window_is_a_clear_failure(make_sender, meta, clock):
+async def test_without_a_template_a_closed_window_is_a_clear_failure(
+    make_sender: Callable[..., WhatsAppSender], meta: Meta, clock: FakeClock
+) -> None:
     meta.script = [error(400, 131047)]
 
     with pytest.raises(SendFailedError) as caught:
@@ -155,7 +167,9 @@ async def test_without_a_template_a_closed_window_is_a_clear_failure(make_sender
     assert "NOTIFICATIONS_WHATSAPP_TEMPLATE is not set" in failure.detail
 
 
-async def test_a_notice_that_a_status_sent_back_goes_out_as_template(make_sender, meta, clock):
+async def test_a_notice_that_a_status_sent_back_goes_out_as_template(
+    make_sender: Callable[..., WhatsAppSender], meta: Meta, clock: FakeClock
+) -> None:
     sender = make_sender(last=clock.now())
 
     await sender.send(outgoing(clock, context={"form": "template"}), now=clock.now())
@@ -178,9 +192,16 @@ async def test_a_notice_that_a_status_sent_back_goes_out_as_template(make_sender
         (None, 1, FailureKind.UNKNOWN, "no_answer", None),
     ],
 )
-async def test_a_refusal_keeps_its_code_and_kind(
-    make_sender, meta, clock, answer, attempt, kind, code, retry_after
-):
+async def test_a_refusal_keeps_its_code_and_kind(  # noqa: PLR0917 - a table's columns
+    make_sender: Callable[..., WhatsAppSender],
+    meta: Meta,
+    clock: FakeClock,
+    answer: Any,
+    attempt: Any,
+    kind: Any,
+    code: Any,
+    retry_after: Any,
+) -> None:
     meta.script = [answer]
 
     with pytest.raises(SendFailedError) as caught:
@@ -192,7 +213,9 @@ async def test_a_refusal_keeps_its_code_and_kind(
     assert PHONE not in failure.detail
 
 
-async def test_a_number_that_is_none_is_given_up(make_sender, meta, clock):
+async def test_a_number_that_is_none_is_given_up(
+    make_sender: Callable[..., WhatsAppSender], meta: Meta, clock: FakeClock
+) -> None:
     with pytest.raises(SendFailedError) as caught:
         await make_sender().send(outgoing(clock, recipient="chefe"), now=clock.now())
 
@@ -203,7 +226,7 @@ async def test_a_number_that_is_none_is_given_up(make_sender, meta, clock):
     assert meta.bodies == []
 
 
-async def test_the_window_is_read_from_what_this_number_wrote(world):
+async def test_the_window_is_read_from_what_this_number_wrote(world: World) -> None:
     now = world.clock.now()
     phone = "+5511987654321"
     contact = Contact(created_at=now)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -10,15 +11,16 @@ from notifications.domain.failure import FailureKind
 from notifications.domain.jobs import JobName
 from notifications.services.deliver import LEASE, MAX_LOST_WORKERS, claim
 from notifications.services.ports import Accepted
+from tests.notifications.conftest import Failing, FakeSender, World
 
 EMAIL, WHATSAPP = JobName.SEND_EMAIL, JobName.SEND_WHATSAPP
 
 
-async def take(world, notification_id):
+async def take(world: World, notification_id: Any) -> Any:
     return await claim(world.db, notification_id, world.clock.now(), give_up=world.give_up)
 
 
-async def test_a_notice_is_sent_and_recorded(world, fake_sender):
+async def test_a_notice_is_sent_and_recorded(world: World, fake_sender: type[FakeSender]) -> None:
     sender = fake_sender()
     notification_id = await world.make_notification()
 
@@ -30,7 +32,9 @@ async def test_a_notice_is_sent_and_recorded(world, fake_sender):
     assert row.lease_until is None
 
 
-async def test_a_repeated_job_sends_nothing_more(world, fake_sender):
+async def test_a_repeated_job_sends_nothing_more(
+    world: World, fake_sender: type[FakeSender]
+) -> None:
     sender = fake_sender()
     notification_id = await world.make_notification()
     deliverer = world.deliverer(sender)
@@ -41,7 +45,7 @@ async def test_a_repeated_job_sends_nothing_more(world, fake_sender):
     assert len(sender.sent) == 1
 
 
-async def test_two_workers_at_once_send_once(world, fake_sender):
+async def test_two_workers_at_once_send_once(world: World, fake_sender: type[FakeSender]) -> None:
     sender = fake_sender()
     notification_id = await world.make_notification()
     deliverer = world.deliverer(sender)
@@ -53,8 +57,8 @@ async def test_two_workers_at_once_send_once(world, fake_sender):
 
 
 async def test_a_worker_that_died_after_its_claim_is_replaced_when_the_lease_is_over(
-    world, fake_sender
-):
+    world: World, fake_sender: type[FakeSender]
+) -> None:
     sender = fake_sender()
     notification_id = await world.make_notification()
     dead = await take(world, notification_id)
@@ -71,7 +75,7 @@ async def test_a_worker_that_died_after_its_claim_is_replaced_when_the_lease_is_
     assert (await world.notification(notification_id)).state == "sent"
 
 
-async def test_a_notice_that_kills_every_worker_is_given_up(world):
+async def test_a_notice_that_kills_every_worker_is_given_up(world: World) -> None:
     notification_id = await world.make_notification()
     for _ in range(MAX_LOST_WORKERS + 1):
         assert await take(world, notification_id) is not None
@@ -83,7 +87,7 @@ async def test_a_notice_that_kills_every_worker_is_given_up(world):
     assert (row.state, row.error["code"]) == ("failed", "worker_lost")
 
 
-async def test_nothing_is_claimed_that_is_unknown_or_not_due(world):
+async def test_nothing_is_claimed_that_is_unknown_or_not_due(world: World) -> None:
     later = await world.make_notification(next_attempt_at=world.clock.now() + timedelta(seconds=1))
 
     assert await take(world, later) is None
@@ -99,9 +103,14 @@ async def test_nothing_is_claimed_that_is_unknown_or_not_due(world):
         (FailureKind.UNKNOWN, "unknown", 5),
     ],
 )
-async def test_a_failed_attempt_waits_for_its_time(
-    world, fake_sender, failing, kind, state, seconds
-):
+async def test_a_failed_attempt_waits_for_its_time(  # noqa: PLR0917 - a table's columns
+    world: World,
+    fake_sender: type[FakeSender],
+    failing: Failing,
+    kind: Any,
+    state: Any,
+    seconds: Any,
+) -> None:
     sender = fake_sender(failing(kind, "x", 503))
     notification_id = await world.make_notification()
     deliverer = world.deliverer(sender)
@@ -129,8 +138,8 @@ async def test_a_failed_attempt_waits_for_its_time(
 
 
 async def test_a_whatsapp_of_unknown_outcome_waits_a_minute_for_its_status(
-    world, fake_sender, failing
-):
+    world: World, fake_sender: type[FakeSender], failing: Failing
+) -> None:
     notification_id = await world.make_notification(WHATSAPP, recipient="+5511912345678")
     sender = fake_sender(failing(FailureKind.UNKNOWN, "no_answer"))
     deliverer = world.deliverer(sender, WHATSAPP)
@@ -146,8 +155,8 @@ async def test_a_whatsapp_of_unknown_outcome_waits_a_minute_for_its_status(
 
 
 async def test_a_permanent_failure_is_kept_and_told_to_the_admin_by_other_ways(
-    world, fake_sender, failing
-):
+    world: World, fake_sender: type[FakeSender], failing: Failing
+) -> None:
     notification_id = await world.make_notification()
     sender = fake_sender(failing(FailureKind.PERMANENT, "smtp_550_5.1.1"))
 
@@ -163,7 +172,9 @@ async def test_a_permanent_failure_is_kept_and_told_to_the_admin_by_other_ways(
     assert notices[0].context["failed_channel"] == "email"
 
 
-async def test_the_admin_is_not_told_by_the_way_that_failed(world, fake_sender, failing):
+async def test_the_admin_is_not_told_by_the_way_that_failed(
+    world: World, fake_sender: type[FakeSender], failing: Failing
+) -> None:
     notification_id = await world.make_notification(WHATSAPP, recipient="+5511912345678")
     sender = fake_sender(failing(FailureKind.PERMANENT, "131047"))
 
@@ -173,7 +184,9 @@ async def test_the_admin_is_not_told_by_the_way_that_failed(world, fake_sender, 
     assert [row.recipient for row in notices] == ["chefe@example.com"]
 
 
-async def test_a_failed_notice_about_a_failure_causes_no_further_one(world, fake_sender, failing):
+async def test_a_failed_notice_about_a_failure_causes_no_further_one(
+    world: World, fake_sender: type[FakeSender], failing: Failing
+) -> None:
     notification_id = await world.make_notification(event="notification-failed")
     sender = fake_sender(failing(FailureKind.PERMANENT, "smtp_550"))
 
@@ -182,7 +195,9 @@ async def test_a_failed_notice_about_a_failure_causes_no_further_one(world, fake
     assert len(await world.notifications()) == 1
 
 
-async def test_the_last_attempt_gives_up(world, fake_sender, failing):
+async def test_the_last_attempt_gives_up(
+    world: World, fake_sender: type[FakeSender], failing: Failing
+) -> None:
     notification_id = await world.make_notification(attempts=11)
     sender = fake_sender(failing(FailureKind.TRANSIENT, "smtp_451"))
 
@@ -192,7 +207,7 @@ async def test_the_last_attempt_gives_up(world, fake_sender, failing):
     assert (row.state, row.error["gave_up"]) == ("failed", "attempts_exhausted")
 
 
-async def test_a_job_without_a_sender_fails_and_says_so(world):
+async def test_a_job_without_a_sender_fails_and_says_so(world: World) -> None:
     notification_id = await world.make_notification(JobName.SEND_SMS)
 
     await world.deliverer(None).deliver(notification_id, JobName.SEND_SMS)
@@ -201,7 +216,9 @@ async def test_a_job_without_a_sender_fails_and_says_so(world):
     assert (row.state, row.error["code"]) == ("failed", "no_sender")
 
 
-async def test_a_broken_sender_is_recorded_and_tried_again(world, fake_sender):
+async def test_a_broken_sender_is_recorded_and_tried_again(
+    world: World, fake_sender: type[FakeSender]
+) -> None:
     notification_id = await world.make_notification()
 
     await world.deliverer(fake_sender(KeyError("x"))).deliver(notification_id, EMAIL)
@@ -214,7 +231,9 @@ async def test_a_broken_sender_is_recorded_and_tried_again(world, fake_sender):
     )
 
 
-async def test_a_late_failure_of_a_lost_worker_changes_nothing(world, fake_sender, failing):
+async def test_a_late_failure_of_a_lost_worker_changes_nothing(
+    world: World, fake_sender: type[FakeSender], failing: Failing
+) -> None:
     notification_id = await world.make_notification()
     deliverer = world.deliverer(fake_sender())
     lost = await take(world, notification_id)
@@ -227,7 +246,9 @@ async def test_a_late_failure_of_a_lost_worker_changes_nothing(world, fake_sende
     assert (row.state, row.attempts) == ("sending", 2)
 
 
-async def test_a_late_success_of_a_lost_worker_counts(world, fake_sender):
+async def test_a_late_success_of_a_lost_worker_counts(
+    world: World, fake_sender: type[FakeSender]
+) -> None:
     notification_id = await world.make_notification()
     deliverer = world.deliverer(fake_sender())
     lost = await take(world, notification_id)
@@ -239,7 +260,9 @@ async def test_a_late_success_of_a_lost_worker_counts(world, fake_sender):
     assert (row.state, row.provider_id) == ("sent", "late")
 
 
-async def test_a_result_is_recorded_when_the_database_comes_back(world, fake_sender):
+async def test_a_result_is_recorded_when_the_database_comes_back(
+    world: World, fake_sender: type[FakeSender]
+) -> None:
     notification_id = await world.make_notification()
     sender = fake_sender()
     real = world.deliverer(sender)
@@ -262,13 +285,14 @@ async def test_a_result_is_recorded_when_the_database_comes_back(world, fake_sen
 class FlakyDatabase:
     """A database whose nth transactions fail."""
 
-    def __init__(self, db, *, fail_on):
+    def __init__(self, db: Any, *, fail_on: Any) -> None:
         self._db = db
         self._fail_on = fail_on
         self._count = 0
 
-    def transaction(self):
+    def transaction(self) -> Any:
         self._count += 1
         if self._count in self._fail_on:
-            raise OperationalError("SELECT 1", {}, OSError("gone"))
+            statement = "SELECT 1"
+            raise OperationalError(statement, {}, ConnectionError())
         return self._db.transaction()

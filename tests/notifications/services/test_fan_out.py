@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -8,19 +9,20 @@ from notifications.domain.events import EventPayloadError
 from notifications.policy_file import load_policies
 from notifications.services.fan_out import fan_out, unknown_events, waiting_events
 from notifications.services.recipients import AdminContact, find_admin, on_duty_agents
+from tests.notifications.conftest import World
 
 ADMIN = AdminContact("chefe@example.com", "+5511912345678")
 
 
-def spread(world, event, admin=ADMIN):
+def spread(world: World, event: Any, admin: Any = ADMIN) -> Any:
     return fan_out(world.db, event.id, policies=load_policies(), admin=admin, now=world.clock.now())
 
 
-def told(rows):
+def told(rows: Any) -> Any:
     return [(row.job_name, row.recipient, row.event) for row in rows]
 
 
-async def test_an_opened_ticket_tells_the_agents_on_duty_and_the_admin(world):
+async def test_an_opened_ticket_tells_the_agents_on_duty_and_the_admin(world: World) -> None:
     queue = await world.make_queue("n1")
     other = await world.make_queue("n2")
     await world.make_agent("todas@example.com")
@@ -43,7 +45,7 @@ async def test_an_opened_ticket_tells_the_agents_on_duty_and_the_admin(world):
     assert (await world.event(event.id)).published_at == world.clock.now()
 
 
-async def test_the_rows_hold_nothing_about_the_customer(world):
+async def test_the_rows_hold_nothing_about_the_customer(world: World) -> None:
     event = await world.make_event(await world.make_ticket(), customer_name="Maria da Silva")
 
     await spread(world, event)
@@ -51,7 +53,7 @@ async def test_the_rows_hold_nothing_about_the_customer(world):
     assert all("Maria" not in str(row.context) for row in await world.notifications())
 
 
-async def test_a_second_run_makes_nothing_new(world):
+async def test_a_second_run_makes_nothing_new(world: World) -> None:
     event = await world.make_event(await world.make_ticket())
     first = await spread(world, event)
 
@@ -59,7 +61,7 @@ async def test_a_second_run_makes_nothing_new(world):
     assert len(await world.notifications()) == len(first) == 2
 
 
-async def test_rows_exist_once_even_when_the_event_was_never_marked(world):
+async def test_rows_exist_once_even_when_the_event_was_never_marked(world: World) -> None:
     """The idempotency key holds by itself, whatever happened to `published_at`."""
     event = await world.make_event(await world.make_ticket())
     await spread(world, event)
@@ -71,7 +73,7 @@ async def test_rows_exist_once_even_when_the_event_was_never_marked(world):
     assert len(await world.notifications()) == 2
 
 
-async def test_two_relays_at_once_make_the_rows_once(world):
+async def test_two_relays_at_once_make_the_rows_once(world: World) -> None:
     event = await world.make_event(await world.make_ticket())
 
     results = await asyncio.gather(*(spread(world, event) for _ in range(5)))
@@ -80,7 +82,7 @@ async def test_two_relays_at_once_make_the_rows_once(world):
     assert len(await world.notifications()) == 2
 
 
-async def test_nobody_on_duty_is_told_to_the_admin_and_recorded(world):
+async def test_nobody_on_duty_is_told_to_the_admin_and_recorded(world: World) -> None:
     event = await world.make_event(await world.make_ticket())
 
     await spread(world, event)
@@ -90,7 +92,7 @@ async def test_nobody_on_duty_is_told_to_the_admin_and_recorded(world):
     assert whatsapp.context["nobody_on_duty"] is False
 
 
-async def test_with_nobody_to_tell_a_row_says_so(world):
+async def test_with_nobody_to_tell_a_row_says_so(world: World) -> None:
     event = await world.make_event(await world.make_ticket())
 
     assert await spread(world, event, AdminContact()) == ()
@@ -100,7 +102,7 @@ async def test_with_nobody_to_tell_a_row_says_so(world):
     assert (await world.event(event.id)).published_at is not None
 
 
-async def test_a_high_priority_ticket_is_one_urgent_notice_per_recipient(world):
+async def test_a_high_priority_ticket_is_one_urgent_notice_per_recipient(world: World) -> None:
     await world.make_agent("ana@example.com")
     event = await world.make_event(await world.make_ticket(priority="urgent"))
 
@@ -113,7 +115,7 @@ async def test_a_high_priority_ticket_is_one_urgent_notice_per_recipient(world):
     assert all(job.urgent for job in jobs)
 
 
-async def test_an_escalation_says_from_where(world):
+async def test_an_escalation_says_from_where(world: World) -> None:
     ticket = await world.make_ticket()
     event = await world.make_event(
         ticket, "ticket.escalated", from_level="N1", level="N2", reason_text="CPF 123"
@@ -127,7 +129,7 @@ async def test_an_escalation_says_from_where(world):
     assert all("CPF" not in str(row.context) for row in rows)
 
 
-async def test_a_priority_that_falls_tells_nobody_and_is_published(world):
+async def test_a_priority_that_falls_tells_nobody_and_is_published(world: World) -> None:
     event = await world.make_event(await world.make_ticket(), "ticket.priority_changed")
 
     assert await spread(world, event) == ()
@@ -136,7 +138,7 @@ async def test_a_priority_that_falls_tells_nobody_and_is_published(world):
     assert (await world.event(event.id)).published_at is not None
 
 
-async def test_an_event_with_a_wrong_payload_stays_unpublished(world):
+async def test_an_event_with_a_wrong_payload_stays_unpublished(world: World) -> None:
     event = await world.make_event(await world.make_ticket(), queue_key=None)
 
     with pytest.raises(EventPayloadError, match="queue_key"):
@@ -145,7 +147,7 @@ async def test_an_event_with_a_wrong_payload_stays_unpublished(world):
     assert (await world.event(event.id)).published_at is None
 
 
-async def test_events_of_unknown_topic_or_version_wait_and_are_counted(world):
+async def test_events_of_unknown_topic_or_version_wait_and_are_counted(world: World) -> None:
     ticket = await world.make_ticket()
     known = await world.make_event(ticket)
     await world.make_event(ticket, "ticket.eaten")
@@ -157,7 +159,7 @@ async def test_events_of_unknown_topic_or_version_wait_and_are_counted(world):
         assert await unknown_events(session) == (("ticket.eaten", 1, 1), ("ticket.opened", 2, 2))
 
 
-async def test_events_come_oldest_first_without_those_that_stand_aside(world):
+async def test_events_come_oldest_first_without_those_that_stand_aside(world: World) -> None:
     ticket = await world.make_ticket()
     first, second, third = [await world.make_event(ticket) for _ in range(3)]
 
@@ -166,7 +168,9 @@ async def test_events_come_oldest_first_without_those_that_stand_aside(world):
         assert await waiting_events(session, limit=2, without=[first.id]) == (second.id, third.id)
 
 
-async def test_an_agent_of_a_queue_that_is_gone_is_not_asked_but_one_of_all_queues_is(world):
+async def test_an_agent_of_a_queue_that_is_gone_is_not_asked_but_one_of_all_queues_is(
+    world: World,
+) -> None:
     queue = await world.make_queue("n1")
     await world.make_agent("n1@example.com", queue)
     await world.make_agent("todas@example.com", languages=["es"])
@@ -189,7 +193,9 @@ async def test_an_agent_of_a_queue_that_is_gone_is_not_asked_but_one_of_all_queu
         (None, None),
     ],
 )
-async def test_the_admin_is_an_agent_or_an_address(world, user_id, expected):
+async def test_the_admin_is_an_agent_or_an_address(
+    world: World, user_id: Any, expected: Any
+) -> None:
     await world.make_agent("chefe@example.com")
     await world.make_agent("saiu@example.com", active=False)
 
@@ -199,7 +205,7 @@ async def test_the_admin_is_an_agent_or_an_address(world, user_id, expected):
     assert (admin.person.email if admin.person else None) == expected
 
 
-async def test_the_admin_may_be_named_by_id(world):
+async def test_the_admin_may_be_named_by_id(world: World) -> None:
     agent = await world.make_agent("chefe@example.com", languages=["en"])
 
     async with world.db.transaction() as session:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -9,10 +10,11 @@ from notifications.services.ports import QueueUnavailableError
 from notifications.services.recipients import AdminContact
 from notifications.services.relay import BATCH, HOLD_BACK, Relay
 from notifications.services.sweep import sweep
+from tests.notifications.conftest import World
 
 
 @pytest.fixture
-def relay(world):
+def relay(world: World) -> Any:
     return Relay(
         db=world.db,
         queue=world.queue,
@@ -22,7 +24,7 @@ def relay(world):
     )
 
 
-async def test_waiting_events_become_notifications_and_jobs(world, relay):
+async def test_waiting_events_become_notifications_and_jobs(world: World, relay: Relay) -> None:
     ticket = await world.make_ticket()
     for _ in range(3):
         await world.make_event(ticket)
@@ -33,7 +35,7 @@ async def test_waiting_events_become_notifications_and_jobs(world, relay):
     assert len(world.queue.jobs) == len(await world.notifications()) == 3
 
 
-async def test_one_run_empties_more_than_a_batch(world, relay):
+async def test_one_run_empties_more_than_a_batch(world: World, relay: Relay) -> None:
     ticket = await world.make_ticket()
     for _ in range(BATCH + 5):
         await world.make_event(ticket)
@@ -41,7 +43,9 @@ async def test_one_run_empties_more_than_a_batch(world, relay):
     assert await relay.run() == BATCH + 5
 
 
-async def test_an_event_that_cannot_be_read_neither_blocks_the_others_nor_is_lost(world, relay):
+async def test_an_event_that_cannot_be_read_neither_blocks_the_others_nor_is_lost(
+    world: World, relay: Relay
+) -> None:
     ticket = await world.make_ticket()
     bad = await world.make_event(ticket, ticket_number="x")
     good = await world.make_event(ticket)
@@ -52,7 +56,7 @@ async def test_an_event_that_cannot_be_read_neither_blocks_the_others_nor_is_los
     assert (await world.event(bad.id)).published_at is None
 
 
-async def test_a_refused_event_is_tried_again_after_a_while(world, relay):
+async def test_a_refused_event_is_tried_again_after_a_while(world: World, relay: Relay) -> None:
     bad = await world.make_event(await world.make_ticket(), level=None)
     await relay.run()
     stored = await world.event(bad.id)
@@ -65,7 +69,9 @@ async def test_a_refused_event_is_tried_again_after_a_while(world, relay):
     assert await relay.run() == 1
 
 
-async def test_with_redis_down_all_rows_are_written_and_the_sweep_sends_them_later(world, relay):
+async def test_with_redis_down_all_rows_are_written_and_the_sweep_sends_them_later(
+    world: World, relay: Relay
+) -> None:
     ticket = await world.make_ticket()
     for _ in range(3):
         await world.make_event(ticket)
@@ -79,7 +85,9 @@ async def test_with_redis_down_all_rows_are_written_and_the_sweep_sends_them_lat
     assert await sweep(world.db, world.queue, now=world.clock.now()) == 3
 
 
-async def test_a_relay_that_died_before_the_queue_is_made_up_for_by_the_sweep(world, relay):
+async def test_a_relay_that_died_before_the_queue_is_made_up_for_by_the_sweep(
+    world: World, relay: Relay
+) -> None:
     await world.make_event(await world.make_ticket())
     await relay.run()
     world.queue.jobs.clear()  # it died between the commit and Redis
@@ -89,7 +97,9 @@ async def test_a_relay_that_died_before_the_queue_is_made_up_for_by_the_sweep(wo
     assert await sweep(world.db, world.queue, now=world.clock.now()) == 1
 
 
-async def test_unknown_events_are_reported_and_kept(world, relay, caplog):
+async def test_unknown_events_are_reported_and_kept(
+    world: World, relay: Relay, caplog: Any
+) -> None:
     event = await world.make_event(await world.make_ticket(), "ticket.eaten")
 
     assert await relay.run() == 0

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,12 @@ from notifications.domain.jobs import JobName
 from notifications.services.deliver import claim
 from notifications.services.ports import Accepted
 from notifications.services.statuses import apply_status, callback_data, notification_id_of
+from tests.notifications.conftest import Failing, FakeSender, World
 
 WHATSAPP = JobName.SEND_WHATSAPP
 
 
-def update(status, *, provider_id="wamid.1", code=None):
+def update(status: Any, *, provider_id: Any = "wamid.1", code: Any = None) -> Any:
     return StatusUpdate(
         channel="whatsapp",
         provider_id=provider_id,
@@ -30,7 +32,7 @@ def update(status, *, provider_id="wamid.1", code=None):
     )
 
 
-async def apply(world, notification_id, status, **options):
+async def apply(world: World, notification_id: Any, status: Any, **options: Any) -> Any:
     async with world.db.transaction() as session:
         return await apply_status(
             session,
@@ -41,11 +43,11 @@ async def apply(world, notification_id, status, **options):
         )
 
 
-async def notice(world, **values):
+async def notice(world: World, **values: Any) -> Any:
     return await world.make_notification(WHATSAPP, recipient="+5511912345678", **values)
 
 
-async def sent(world, *, form="text"):
+async def sent(world: World, *, form: Any = "text") -> Any:
     return await notice(
         world,
         state="sent",
@@ -57,7 +59,7 @@ async def sent(world, *, form="text"):
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(["sent", "delivered", "read"])))
-async def test_a_state_only_rises_whatever_the_order(world, order):
+async def test_a_state_only_rises_whatever_the_order(world: World, order: Any) -> None:
     notification_id = await sent(world)
 
     for status in order:
@@ -67,7 +69,9 @@ async def test_a_state_only_rises_whatever_the_order(world, order):
 
 
 @pytest.mark.parametrize("state", ["sending", "unknown", "pending"])
-async def test_a_status_settles_what_nobody_knew(world, state, fake_sender):
+async def test_a_status_settles_what_nobody_knew(
+    world: World, state: Any, fake_sender: type[FakeSender]
+) -> None:
     notification_id = await notice(world, state=state, attempts=1)
 
     await apply(world, notification_id, "sent", provider_id="wamid.9")
@@ -79,7 +83,9 @@ async def test_a_status_settles_what_nobody_knew(world, state, fake_sender):
     assert sender.sent == []
 
 
-async def test_a_status_before_the_answer_to_our_request_is_kept(world, fake_sender, failing):
+async def test_a_status_before_the_answer_to_our_request_is_kept(
+    world: World, fake_sender: type[FakeSender], failing: Failing
+) -> None:
     notification_id = await notice(world)
     outgoing = await claim(world.db, notification_id, world.clock.now(), give_up=world.give_up)
     await apply(world, notification_id, "delivered")
@@ -92,7 +98,7 @@ async def test_a_status_before_the_answer_to_our_request_is_kept(world, fake_sen
     assert (await world.notification(notification_id)).state == "delivered"
 
 
-async def test_a_closed_window_is_answered_by_a_template(world):
+async def test_a_closed_window_is_answered_by_a_template(world: World) -> None:
     notification_id = await sent(world)
 
     await apply(world, notification_id, "failed", code=131047)
@@ -103,7 +109,7 @@ async def test_a_closed_window_is_answered_by_a_template(world):
     assert row.error["code"] == "131047"
 
 
-async def test_a_repeated_failure_status_changes_nothing_more(world):
+async def test_a_repeated_failure_status_changes_nothing_more(world: World) -> None:
     notification_id = await sent(world)
     await apply(world, notification_id, "failed", code=131047)
 
@@ -115,7 +121,7 @@ async def test_a_repeated_failure_status_changes_nothing_more(world):
     assert row.next_attempt_at == world.clock.now() - timedelta(seconds=1)
 
 
-async def test_a_failure_of_an_older_message_does_not_touch_the_newer(world):
+async def test_a_failure_of_an_older_message_does_not_touch_the_newer(world: World) -> None:
     notification_id = await sent(world)
 
     await apply(world, notification_id, "failed", code=131026, provider_id="wamid.0")
@@ -123,7 +129,7 @@ async def test_a_failure_of_an_older_message_does_not_touch_the_newer(world):
     assert (await world.notification(notification_id)).state == "sent"
 
 
-async def test_a_template_that_fails_is_given_up_and_the_admin_gets_an_email(world):
+async def test_a_template_that_fails_is_given_up_and_the_admin_gets_an_email(world: World) -> None:
     notification_id = await sent(world, form="template")
 
     await apply(world, notification_id, "failed", code=131047)
@@ -143,7 +149,9 @@ async def test_a_template_that_fails_is_given_up_and_the_admin_gets_an_email(wor
         (None, "failed"),
     ],
 )
-async def test_a_failure_is_retried_or_given_up_by_its_code(world, code, state):
+async def test_a_failure_is_retried_or_given_up_by_its_code(
+    world: World, code: Any, state: Any
+) -> None:
     notification_id = await sent(world)
 
     await apply(world, notification_id, "failed", code=code)
@@ -151,7 +159,7 @@ async def test_a_failure_is_retried_or_given_up_by_its_code(world, code, state):
     assert (await world.notification(notification_id)).state == state
 
 
-async def test_what_was_delivered_cannot_fail_any_more(world):
+async def test_what_was_delivered_cannot_fail_any_more(world: World) -> None:
     notification_id = await sent(world)
     await apply(world, notification_id, "delivered")
 
@@ -160,7 +168,7 @@ async def test_what_was_delivered_cannot_fail_any_more(world):
     assert (await world.notification(notification_id)).state == "delivered"
 
 
-async def test_an_unknown_word_is_passed_over(world):
+async def test_an_unknown_word_is_passed_over(world: World) -> None:
     notification_id = await sent(world)
 
     assert await apply(world, notification_id, "teleported")
@@ -168,7 +176,7 @@ async def test_an_unknown_word_is_passed_over(world):
     assert (await world.notification(notification_id)).state == "sent"
 
 
-async def test_two_statuses_at_once_end_at_the_higher(world):
+async def test_two_statuses_at_once_end_at_the_higher(world: World) -> None:
     notification_id = await sent(world)
 
     await asyncio.gather(*(apply(world, notification_id, s) for s in ["read", "sent", "delivered"]))
@@ -177,7 +185,7 @@ async def test_two_statuses_at_once_end_at_the_higher(world):
 
 
 @pytest.mark.parametrize("data", [None, "", "x", str(uuid.uuid4()), "notification:x"])
-async def test_callback_data_of_others_is_not_ours(world, data):
+async def test_callback_data_of_others_is_not_ours(world: World, data: Any) -> None:
     assert notification_id_of(data) is None
     async with world.db.transaction() as session:
         ours = await apply_status(
@@ -186,5 +194,5 @@ async def test_callback_data_of_others_is_not_ours(world, data):
     assert ours is False
 
 
-async def test_a_status_for_a_notice_that_is_gone_is_ours_and_harmless(world):
+async def test_a_status_for_a_notice_that_is_gone_is_ours_and_harmless(world: World) -> None:
     assert await apply(world, uuid.uuid4(), "sent") is True

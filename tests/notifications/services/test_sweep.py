@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -9,14 +10,15 @@ from notifications.domain.jobs import JobName
 from notifications.services.deliver import LEASE, claim
 from notifications.services.ports import QueueUnavailableError
 from notifications.services.sweep import LOST_AFTER, LOST_AFTER_BACKLOG, sweep
+from tests.notifications.conftest import World
 
 
-async def swept(world, **options):
+async def swept(world: World, **options: Any) -> Any:
     await sweep(world.db, world.queue, now=world.clock.now(), **options)
     return [job.notification_id for job in world.queue.jobs]
 
 
-async def test_a_due_row_is_put_in_once_and_a_later_one_in_its_time(world):
+async def test_a_due_row_is_put_in_once_and_a_later_one_in_its_time(world: World) -> None:
     due = await world.make_notification()
     later = await world.make_notification(next_attempt_at=world.clock.now() + timedelta(seconds=9))
 
@@ -27,7 +29,7 @@ async def test_a_due_row_is_put_in_once_and_a_later_one_in_its_time(world):
     assert await swept(world) == [due, later]
 
 
-async def test_the_job_says_what_it_is_and_whether_it_is_urgent(world):
+async def test_the_job_says_what_it_is_and_whether_it_is_urgent(world: World) -> None:
     await world.make_notification(JobName.SEND_WHATSAPP, context={"urgent": True})
 
     await swept(world)
@@ -36,7 +38,7 @@ async def test_the_job_says_what_it_is_and_whether_it_is_urgent(world):
     assert (job.job_name, job.urgent, job.correlation_id) == ("send-whatsapp", True, "c-1")
 
 
-async def test_a_job_that_redis_lost_is_put_in_again(world):
+async def test_a_job_that_redis_lost_is_put_in_again(world: World) -> None:
     notification_id = await world.make_notification()
     await swept(world)
     world.queue.jobs.clear()  # FLUSHALL
@@ -47,7 +49,7 @@ async def test_a_job_that_redis_lost_is_put_in_again(world):
     assert await swept(world) == [notification_id]
 
 
-async def test_a_backlog_is_not_made_longer_by_copies(world):
+async def test_a_backlog_is_not_made_longer_by_copies(world: World) -> None:
     notification_id = await world.make_notification()
     await swept(world)
 
@@ -57,7 +59,7 @@ async def test_a_backlog_is_not_made_longer_by_copies(world):
     assert await swept(world) == [notification_id, notification_id]
 
 
-async def test_a_row_whose_worker_died_is_put_in_when_its_lease_is_over(world):
+async def test_a_row_whose_worker_died_is_put_in_when_its_lease_is_over(world: World) -> None:
     notification_id = await world.make_notification()
     await claim(world.db, notification_id, world.clock.now(), give_up=world.give_up)
 
@@ -67,13 +69,13 @@ async def test_a_row_whose_worker_died_is_put_in_when_its_lease_is_over(world):
 
 
 @pytest.mark.parametrize("state", ["sent", "delivered", "read", "failed", "dropped"])
-async def test_a_finished_row_is_left_alone(world, state):
+async def test_a_finished_row_is_left_alone(world: World, state: Any) -> None:
     await world.make_notification(state=state)
 
     assert await swept(world) == []
 
 
-async def test_with_redis_down_the_row_is_put_in_at_once_when_it_is_back(world):
+async def test_with_redis_down_the_row_is_put_in_at_once_when_it_is_back(world: World) -> None:
     notification_id = await world.make_notification()
     world.queue.down = True
     with pytest.raises(QueueUnavailableError):
@@ -83,11 +85,11 @@ async def test_with_redis_down_the_row_is_put_in_at_once_when_it_is_back(world):
     assert await swept(world) == [notification_id]
 
 
-async def test_redis_failing_between_the_look_and_the_put_takes_the_mark_back(world):
+async def test_redis_failing_between_the_look_and_the_put_takes_the_mark_back(world: World) -> None:
     notification_id = await world.make_notification()
 
     class Breaks(type(world.queue)):
-        async def waiting(self):
+        async def waiting(self) -> int:
             return 0
 
     broken = Breaks()
@@ -98,7 +100,7 @@ async def test_redis_failing_between_the_look_and_the_put_takes_the_mark_back(wo
     assert (await world.notification(notification_id)).enqueued_at is None
 
 
-async def test_two_sweeps_at_once_share_the_rows(world):
+async def test_two_sweeps_at_once_share_the_rows(world: World) -> None:
     ids = {await world.make_notification() for number in range(6)}
 
     await asyncio.gather(*(sweep(world.db, world.queue, now=world.clock.now()) for _ in range(4)))
@@ -106,7 +108,7 @@ async def test_two_sweeps_at_once_share_the_rows(world):
     assert sorted(job.notification_id for job in world.queue.jobs) == sorted(ids)
 
 
-async def test_a_sweep_takes_at_most_its_limit_oldest_first(world):
+async def test_a_sweep_takes_at_most_its_limit_oldest_first(world: World) -> None:
     first = await world.make_notification(next_attempt_at=world.clock.now() - timedelta(seconds=2))
     second = await world.make_notification()
 

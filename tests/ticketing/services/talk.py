@@ -88,7 +88,7 @@ class ScriptedBot:
         self.asked.append((text, payload, facts))
         if self.down:
             message = "ConnectError"
-            raise BotUnavailableError(message)
+            raise BotUnavailableError(message, reachable=False)
         if facts.message_id in self.answers:
             return self.answers[facts.message_id]
         if payload is not None:

@@ -1,0 +1,1 @@
+"""What we add to Rasa's own language understanding."""
