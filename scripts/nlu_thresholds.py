@@ -217,7 +217,9 @@ def main() -> int:
     tried = grid(arguments)
     inside = [s for s in sentences if s.intent != OUT_OF_SCOPE]
     accuracy = sum(s.top == s.intent for s in inside) / len(inside)
-    print(f"{len(inside)} in scope, {len(sentences) - len(inside)} out; top intent right {accuracy:.1%}")
+    print(
+        f"{len(inside)} in scope, {len(sentences) - len(inside)} out; top intent right {accuracy:.1%}"
+    )
     show("All languages", {t: measure(sentences, t) for t in tried})
     for language in LANGUAGES:
         own = [s for s in sentences if s.language == language]

@@ -69,6 +69,10 @@ class Display:
             return f"{local:%H:%M}"
         return local.strftime(_DATE_FORMATS[self.language])
 
+    def clock(self, at: datetime) -> str:
+        """The time of day."""
+        return f"{at.astimezone(self.zone):%H:%M}"
+
     def day(self, at: datetime) -> str:
         """The date, for the divider between two days of a conversation."""
         return at.astimezone(self.zone).strftime(_DATE_FORMATS[self.language].split(" ")[0])
