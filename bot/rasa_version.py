@@ -1,6 +1,6 @@
 """The one Rasa release whose inner parts this package replaces.
 
-Three modules swap a private method of Rasa (`fast_action_results`, `action_failures`,
+Four modules swap a method of Rasa (`fast_action_results`, `fast_event_types`, `action_failures`,
 `short_session_starts`). Each was written against the source of one release; on any other release
 they step back, say so in the log, and leave Rasa as it came.
 """

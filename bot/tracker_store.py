@@ -162,11 +162,12 @@ class TurnTrackerStore(SQLTrackerStore):
             if self._last_id(session, conversation_id) != loaded.last_id:
                 message = f"conversation {conversation_id} changed while a turn of it ran"
                 raise ConversationChangedError(message)
-            session.add_all(self._row(conversation_id, event) for event in events)
+            rows = [self._row(conversation_id, event) for event in events]
+            session.add_all(rows)
             session.flush()
-            last_id = self._last_id(session, conversation_id)
+            last_id = rows[-1].id if rows else loaded.last_id
             session.commit()
-        tracker.loaded = _Loaded(len(tracker.events), last_id)
+        tracker.loaded = _Loaded(loaded.count + len(events), last_id)
 
     def _lock(self, session: orm.Session, conversation_id: str) -> None:
         """Let one writer of a conversation at a time compare and store; SQLite has one anyway."""

@@ -29,7 +29,7 @@ from rasa.shared.core.constants import ACTION_LISTEN_NAME
 from rasa.shared.core.events import Event, SlotSet, UserUttered
 from rasa.shared.core.trackers import DialogueStateTracker
 
-from bot import action_failures, fast_action_results, short_session_starts
+from bot import action_failures, fast_action_results, fast_event_types, short_session_starts
 from bot.tracker_store import (
     ConversationChangedError,
     TurnAlreadyStoredError,
@@ -114,6 +114,7 @@ class TurnRunner:
 
     def __init__(self, agent: Agent, *, timeout_seconds: float) -> None:
         fast_action_results.apply()
+        fast_event_types.apply()
         action_failures.apply()
         short_session_starts.apply()
         # Rasa's FailSafeTrackerStore answers a database error with an empty conversation in memory:

@@ -4,14 +4,14 @@ Runs in env `bot`, on a trained model:
 
     .venv-bot/bin/python scripts/nlu_thresholds.py --model models/ponte.tar.gz
     .venv-bot/bin/python scripts/nlu_thresholds.py --model models/ponte.tar.gz \
-        --data tests/rasa/nlu_test.yml --confident 0.40 --margin 0.10
+        --data tests/rasa/nlu_test.yml --confident 0.50 --margin 0.10
 
-Without `--confident` it tries a grid on tests/rasa/nlu_validation.yml, by language and together, and
-marks the best row; with it, it only reports that row (this is how the frozen test set is read).
+Without `--confident` it tries a grid on tests/rasa/nlu_validation.yml, by language and together,
+and marks the best row; with it, it only reports that row (this is how the frozen test set is read).
 
 What happens to a sentence is what handoff/rules.py does with it: small talk is believed from
-`small_talk` on, `out_of_scope` from `out_of_scope` on, anything else from `confident` on if it leads
-by `margin`; the rest meets a clarifying question.
+`small_talk` on, `out_of_scope` from `out_of_scope` on, anything else from `confident` on if it
+leads by `margin`; the rest meets a clarifying question.
 
 Exit code 0 done, 1 the model or the data cannot be used, 2 bad use.
 """
@@ -25,9 +25,9 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -38,8 +38,8 @@ LANGUAGES = ("pt", "en", "es")
 CONFIDENT_GRID = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7)
 MARGIN_GRID = (0.0, 0.05, 0.1, 0.15, 0.2)
 
-# What one sentence costs. A wrong answer, or an answer to something out of scope, sends the customer
-# the wrong way and often ends in a needless transfer; a clarifying question costs one tap.
+# What one sentence costs. A wrong answer, or an answer to something out of scope, sends the
+# customer the wrong way and often ends in a needless transfer; a clarifying question costs one tap.
 COST_WRONG = 4.0
 COST_CLARIFIED = 1.0
 
@@ -89,13 +89,13 @@ class Row:
     cost: float
 
 
-def read_sentences(path: Path) -> List[Tuple[str, str, str]]:
+def read_sentences(path: Path) -> list[tuple[str, str, str]]:
     """Triples (text, language, intent) of a held-out file.
 
     Raises:
         ValueError: an entry lacks its `metadata: language`.
     """
-    import ruamel.yaml  # comes with Rasa
+    import ruamel.yaml  # noqa: PLC0415 - comes with Rasa, slow
 
     content = ruamel.yaml.YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     found = []
@@ -112,19 +112,19 @@ def read_sentences(path: Path) -> List[Tuple[str, str, str]]:
     return found
 
 
-def classify(model: Path, sentences: Sequence[Tuple[str, str, str]]) -> List[Sentence]:
+def classify(model: Path, sentences: Sequence[tuple[str, str, str]]) -> list[Sentence]:
     """Ask the model about every sentence.
 
     Raises:
         ValueError: the file is no model of this Rasa.
     """
-    from rasa.core.agent import Agent
+    from rasa.core.agent import Agent  # noqa: PLC0415 - after its settings, and slow
 
     agent = Agent.load(str(model))
     if not agent.is_ready():
         raise ValueError(f"{model} is no trained model")
 
-    async def ask() -> List[Sentence]:
+    async def ask() -> list[Sentence]:
         done = []
         for text, language, intent in sentences:
             ranking = (await agent.parse_message(text))["intent_ranking"]
@@ -151,7 +151,7 @@ def measure(sentences: Sequence[Sentence], thresholds: Thresholds) -> Row:
     return Row(right / count, wrong / count, clarified / count, caught / len(outside), cost)
 
 
-def show(title: str, rows: Dict[Thresholds, Row]) -> None:
+def show(title: str, rows: dict[Thresholds, Row]) -> None:
     """Print a table for docs/nlu.md; the cheapest row is marked."""
     best = min(rows, key=lambda t: rows[t].cost)
     print(f"\n{title}\n")
@@ -173,7 +173,7 @@ def show_errors(sentences: Sequence[Sentence], thresholds: Thresholds) -> None:
             print(f"{s.language}  {s.intent:20} {got:20} {s.confidence:.2f}  {s.text}")
 
 
-def grid(arguments: argparse.Namespace) -> List[Thresholds]:
+def grid(arguments: argparse.Namespace) -> list[Thresholds]:
     """The thresholds to try: those given, or all of the grid."""
     if arguments.confident is not None:
         pairs = [(arguments.confident, arguments.margin)]
@@ -200,7 +200,7 @@ def main() -> int:
     os.environ.setdefault("RASA_TELEMETRY_ENABLED", "false")  # noqa: TID251 - no phoning home
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    import structlog
+    import structlog  # noqa: PLC0415 - comes with Rasa
 
     # Rasa prints every parsed text at level debug otherwise.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))

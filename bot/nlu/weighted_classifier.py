@@ -12,7 +12,7 @@ The weights are an array on the regression itself, so Rasa's own storing and loa
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Text, Tuple
+from typing import Any
 
 import numpy as np
 from rasa.engine.graph import ExecutionContext
@@ -49,18 +49,18 @@ class WeightedClassifier(LogisticRegressionClassifier):
 
         - name: bot.nlu.weighted_classifier.WeightedClassifier
           C: 30          # inverse regularisation; greater trusts the examples more
-          max_iter: 100
+          max_iter: 60
     """
 
     @staticmethod
-    def get_default_config() -> Dict[Text, Any]:
+    def get_default_config() -> dict[str, Any]:
         """Rasa's defaults, and `C`: chosen on our data (docs/nlu.md)."""
         return {**LogisticRegressionClassifier.get_default_config(), "C": 30.0}
 
     def __init__(
         self,
-        config: Dict[Text, Any],
-        name: Text,
+        config: dict[str, Any],
+        name: str,
         model_storage: ModelStorage,
         resource: Resource,
     ) -> None:
@@ -75,20 +75,20 @@ class WeightedClassifier(LogisticRegressionClassifier):
             class_weight="balanced",
         )
 
-    def _create_training_matrix(self, training_data: TrainingData) -> Tuple[csr_matrix, List[str]]:
+    def _create_training_matrix(self, training_data: TrainingData) -> tuple[csr_matrix, list[str]]:
         """Learn the weights from all examples, then weigh the examples themselves."""
         counts, intents = super()._create_training_matrix(training_data)
         self.clf.inverse_frequency_ = inverse_document_frequency(counts)
         return weighted(counts, self.clf.inverse_frequency_), intents
 
-    def _create_X(self, messages: List[Message]) -> csr_matrix:  # noqa: N802 - Rasa's name
+    def _create_X(self, messages: list[Message]) -> csr_matrix:  # noqa: N802 - Rasa's name
         """Weighted features; plain counts while the weights are still being learnt."""
         counts = super()._create_X(messages).tocsr()
         weights = getattr(self.clf, "inverse_frequency_", None)
         return counts if weights is None else weighted(counts, weights)
 
     @classmethod
-    def validate_config(cls, config: Dict[Text, Any]) -> None:
+    def validate_config(cls, config: dict[str, Any]) -> None:
         """Refuse a regularisation that is no positive number.
 
         Raises:
@@ -102,7 +102,7 @@ class WeightedClassifier(LogisticRegressionClassifier):
     @classmethod
     def create(
         cls,
-        config: Dict[Text, Any],
+        config: dict[str, Any],
         model_storage: ModelStorage,
         resource: Resource,
         execution_context: ExecutionContext,

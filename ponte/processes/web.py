@@ -17,6 +17,7 @@ from ticketing.gateways.lingua_detector import LinguaDetector
 
 from channels.whatsapp.client import WhatsAppClient
 from kit.clock import SystemClock
+from ponte.processes.notification_parts import notice_statuses
 from ponte.processes.simulator_proxy import create_blueprint as simulator_blueprint
 from ponte.processes.wiring import (
     ROOT,
@@ -130,7 +131,12 @@ def make_engines(
             bot_unavailable_after=timedelta(seconds=settings.ponte_bot_unavailable_after_seconds),
         ),
     )
-    inbound = InboundEngine(db=db, clock=clock, wake_conversation=turns.wake)
+    inbound = InboundEngine(
+        db=db,
+        clock=clock,
+        wake_conversation=turns.wake,
+        foreign_status=notice_statuses(settings, db=db, clock=clock),
+    )
     return Engines(inbound, turns, delivery)
 
 

@@ -89,12 +89,7 @@ class Dispatcher:
         body = self._answers[route.name].dump_json(answer.value)
         response = raw(body, status=route.status, content_type="application/json")
         if answer.started is not None:
-            browser.set_session_cookie(
-                response,
-                answer.started.token,
-                expires_at=answer.started.who.expires_at,
-                deps=self._desk.deps,
-            )
+            browser.set_session_cookie(response, answer.started.token, deps=self._desk.deps)
         if answer.ended:
             browser.drop_session_cookie(response, deps=self._desk.deps)
         return response

@@ -16,7 +16,7 @@ from kit.ids import new_token
 from ticketing.console import texts
 from ticketing.console.display import Display, tick, visible
 from ticketing.console.explanation import explain
-from ticketing.domain.enums import Level, Priority, Severity, TicketStatus
+from ticketing.domain.enums import Control, Level, Priority, Severity, TicketStatus
 from ticketing.domain.ticket import (
     OPEN_STATUSES,
     Actor,
@@ -25,7 +25,6 @@ from ticketing.domain.ticket import (
     Transition,
     check_permission,
 )
-from ticketing.domain.enums import Control
 from ticketing.http.deps import Deps
 from ticketing.services.agents import AgentView
 from ticketing.services.sessions import LoggedIn

@@ -25,6 +25,7 @@ def make_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
     return create_async_engine(
         with_driver(url),
         pool_size=pool_size,
+        hide_parameters=True,  # errors are logged, and parameters hold what customers wrote
         max_overflow=pool_size,
         pool_timeout=10,  # seconds; a caller waits no longer for a free connection
         pool_recycle=1800,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,10 +38,11 @@ def harden(response: HTTPResponse, *, policy: str, deps: Deps) -> None:
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
 
 
-def set_session_cookie(
-    response: HTTPResponse, token: str, *, expires_at: datetime, deps: Deps
-) -> None:
-    """Give the browser its session. Lax, so that a link in an e-mail opens the ticket."""
+def set_session_cookie(response: HTTPResponse, token: str, *, deps: Deps) -> None:
+    """Give the browser its session. Lax, so that a link in an e-mail opens the ticket.
+
+    The age is relative: an absolute time would be read by the browser's own clock.
+    """
     response.add_cookie(
         SESSION_COOKIE,
         token,
@@ -50,7 +50,7 @@ def set_session_cookie(
         httponly=True,
         samesite="Lax",
         secure=deps.secure_cookies,
-        expires=expires_at,
+        max_age=int(deps.session_absolute.total_seconds()),
     )
 
 

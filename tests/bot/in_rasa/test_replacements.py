@@ -10,10 +10,13 @@ from typing import Any
 import jsonschema
 from rasa.core.actions.action import ActionExecutionRejection, ActionSessionStart, RemoteAction
 from rasa.shared.constants import DOCS_BASE_URL
-from rasa.shared.core.events import SlotSet
+from rasa.shared.core.events import Event, SlotSet
 from rasa.shared.core.trackers import DialogueStateTracker
+from rasa.shared.utils.common import all_subclasses
 
-from bot import action_failures, fast_action_results, short_session_starts
+from bot import action_failures, fast_action_results, fast_event_types, short_session_starts
+
+MODULES = (fast_action_results, fast_event_types, action_failures, short_session_starts)
 
 SLOT = {"event": "slot", "timestamp": None, "name": "a", "value": 1}
 
@@ -82,7 +85,7 @@ class FastActionResults(unittest.TestCase):
 
 class OtherReleases(unittest.TestCase):
     def test_each_replacement_steps_back_and_says_so(self) -> None:
-        for module in (fast_action_results, action_failures, short_session_starts):
+        for module in MODULES:
             with self.subTest(module=module.__name__), self.assertLogs("bot", "WARNING") as logs:
                 assert not module.apply(installed="3.6.22")
             assert module.__name__ in logs.output[0]
@@ -91,6 +94,19 @@ class OtherReleases(unittest.TestCase):
         run = RemoteAction.run
         assert action_failures.apply()
         assert RemoteAction.run is run
+
+
+class FastEventTypes(unittest.TestCase):
+    def test_each_event_has_the_class_the_original_finds(self) -> None:
+        original = Event.resolve_by_type.__wrapped__
+        for name in {kind.type_name for kind in all_subclasses(Event)}:
+            assert Event.resolve_by_type(name) is original(name)
+            assert Event.resolve_by_type(name) is original(name)
+
+    def test_an_unknown_name_is_an_error_each_time(self) -> None:
+        for _ in range(2):
+            with self.assertRaisesRegex(ValueError, "Unknown event name"):  # noqa: PT027 - no pytest
+                Event.resolve_by_type("no_such_event")
 
 
 class Endpoint:

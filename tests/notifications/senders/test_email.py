@@ -134,6 +134,17 @@ async def test_a_notice_arrives_as_text_and_html_with_its_own_message_id(
     assert "Atenção básica" in message.get_body(["html"]).get_content()
 
 
+async def test_lines_that_begin_with_a_dot_arrive_whole(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock
+) -> None:
+    dots = "." * 300  # folded by quoted-printable into lines of dots
+
+    await sender.send(outgoing(clock, context={"queue_name": dots}), now=clock.now())
+
+    (message,) = mailbox.taken
+    assert dots in message.get_body(["plain"]).get_content()
+
+
 async def test_a_second_attempt_is_the_same_message(
     sender: EmailSender, mailbox: Mailbox, clock: FakeClock
 ) -> None:

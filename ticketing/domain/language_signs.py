@@ -1,0 +1,143 @@
+"""Signs of a language that need no statistics: the script of a text, and a request in words."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from itertools import groupby
+
+# First word of a letter's Unicode name -> ISO 639-1 code of the language most likely to write to a
+# Brazilian company in that script.
+_SCRIPTS = {
+    "CYRILLIC": "ru",
+    "ARABIC": "ar",
+    "HEBREW": "he",
+    "GREEK": "el",
+    "DEVANAGARI": "hi",
+    "BENGALI": "bn",
+    "TAMIL": "ta",
+    "THAI": "th",
+    "ARMENIAN": "hy",
+    "GEORGIAN": "ka",
+    "HANGUL": "ko",
+    "HIRAGANA": "ja",
+    "KATAKANA": "ja",
+    "CJK": "zh",
+}
+# Letters that tell a language from others of its script.
+_TELLING = {"uk": frozenset("іїєґ"), "fa": frozenset("پچژگ")}
+_PARENT = {"uk": "ru", "fa": "ar"}
+# Kaomoji such as (ノ◕ヮ◕)ノ and Σ(゚Д゚) put single foreign letters between signs; a word of Chinese
+# has two characters, a word of an alphabet three letters.
+_SHORTEST = {"zh": 2, "ja": 2, "ko": 2}
+_SHORTEST_ALPHABET = 3
+
+
+def _script(letter: str) -> str | None:
+    """The code a letter speaks for, "latin" for Latin letters, None for what is no letter."""
+    if letter.isascii():
+        return "latin" if letter.isalpha() else None
+    if not letter.isalpha():
+        return None
+    name = unicodedata.name(letter, "").split(" ", 1)[0]
+    return "latin" if name == "LATIN" else _SCRIPTS.get(name)
+
+
+def language_of_script(text: str) -> str | None:
+    """The language of a text in another script than Latin; None when the text is Latin.
+
+    Decorated letters (bold, circled, full width) count as the Latin ones they stand for. Most of
+    the text must be in the script, and at least one word of it: Brazilians use kaomoji.
+    """
+    folded = unicodedata.normalize("NFKC", text)
+    counts: Counter[str] = Counter()
+    words: set[str] = set()
+    for script, run in groupby(folded, key=_script):
+        if script is None:
+            continue
+        length = sum(1 for _ in run)
+        counts[script] += length
+        if length >= _SHORTEST.get(script, _SHORTEST_ALPHABET):
+            words.add(script)
+    latin = counts.pop("latin", 0)
+    if counts["ja"] and "ja" in words:  # Japanese mixes kana with Chinese characters
+        counts["ja"] += counts.pop("zh", 0)
+    if not counts:
+        return None
+    best, letters = counts.most_common(1)[0]
+    if best not in words or letters <= latin:
+        return None
+    lowered = set(folded.lower())
+    for language, telling in _TELLING.items():
+        if _PARENT[language] == best and lowered & telling:
+            return language
+    return best
+
+
+_NAMES = {
+    "pt": r"portugu[eê]se?s?|portugues",
+    "en": r"ingl[eê]s|ingl[eé]s|english|inglish",
+    "es": r"espa[nñ]ol|espanhol|spanish|castellano",
+    "fr": r"fran[cç]ais|french|franc[eê]s",
+    "de": r"deutsch|german|alem[aã]o|alem[aá]n",
+    "it": r"italiano|italian",
+}
+_POLITE = (
+    r"(?:please|pls|plz|por favor|porfa|pfv|pfvr|s'il (?:vous|te) pla[iî]t|svp|bitte|per favore|"
+    r"obrigad[oa]|thanks|thank you|gracias|merci|danke|grazie)"
+)
+_BEFORE = (
+    r"(?:hi|hello|hey|ol[aá]|oi|hola|ok|no|n[aã]o|sorry|desculpe?|bonjour|hallo|ciao|"
+    r"bom dia|boa tarde|boa noite|good morning|buen[oa]s (?:d[ií]as|tardes|noches)|" + _POLITE + r")"
+)
+_VERB = (
+    r"(?:(?:can|could) (?:we|you|i) (?:please )?(?:speak|talk|continue|write|answer|reply|switch to)|"
+    r"(?:i (?:want|prefer|need)|i'd (?:like|prefer)|i would (?:like|prefer))"
+    r"(?: to (?:speak|talk|continue|write|chat))?|"
+    r"(?:let's |lets )?(?:speak|talk|answer|reply|write|continue)(?: to me| me)?|"
+    r"(?:switch|change)(?: the language)? to|"
+    r"(?:eu )?(?:quero|prefiro|queria|gostaria de|podemos|posso|vamos|pode|d[aá] pra)"
+    r"(?: (?:falar|continuar|conversar|escrever|responder))?|"
+    r"fal[ae]|responda?|escreva|continu[ae]|(?:mud[ae]r?|troc[ae]r?|troque)(?: o idioma)? (?:para|pra)|"
+    r"(?:yo )?(?:quiero|prefiero|quisiera|podemos|puedo|puede|puedes|podr[ií]amos)"
+    r"(?: (?:hablar|continuar|seguir|conversar|escribir|responder))?|"
+    r"habl[ae]|h[aá]blame|respond[ae]|escrib[ae]|(?:cambi[ae]r?)(?: el idioma)? a)"
+)
+_PREPOSITION = r"(?:in|em|en|auf|no|to|para|pra)"
+_GAP = r"[\s,.;!?]+"
+_REQUESTS = {
+    language: (
+        # The whole message is the request: "hello, can we speak in english please?"
+        re.compile(
+            rf"(?:{_BEFORE}{_GAP})*(?:{_VERB}\s+)?(?:{_PREPOSITION}\s+)?(?:{name})"
+            rf"(?:{_GAP}{_POLITE})*[\s,.;!?]*",
+            re.IGNORECASE,
+        ),
+        # The message ends with it, with the courtesy: "I need help, in english please".
+        re.compile(rf"(?<!\w){_PREPOSITION}\s+(?:{name}){_GAP}{_POLITE}[\s,.;!?]*\Z", re.IGNORECASE),
+    )
+    for language, name in _NAMES.items()
+}
+_DENIED = re.compile(
+    r"(?<!\w)(?:n[aã]o|no|don't|dont|not|nicht|ne|pas)\s+(?:\w+\s+){0,2}"
+    r"(?:fal\w+|entend\w+|habl\w+|entiend\w+|speak|understand|parl\w+|comprend\w+|in|em|en)(?!\w)",
+    re.IGNORECASE,
+)
+_LONGEST_REQUEST = 120  # characters; a longer message is about something else
+
+
+def requested_language(text: str) -> str | None:
+    """The language that a message asks to be answered in; None when it asks for none.
+
+    "english please", "em português", "¿podemos hablar en español?" ask; "o manual veio em inglês",
+    "I don't speak Portuguese" and "vocês falam inglês?" do not. The code may be one that is not
+    served ("en français s'il vous plaît").
+    """
+    asked = unicodedata.normalize("NFKC", text).replace("’", "'").strip("¿¡ \n\t\"'")
+    if not asked or len(asked) > _LONGEST_REQUEST:
+        return None
+    for language, (whole, end) in _REQUESTS.items():
+        if whole.fullmatch(asked) or (end.search(asked) and not _DENIED.search(asked)):
+            return language
+    return None

@@ -1,0 +1,140 @@
+"""Common words of the served and of some unserved languages, and words that say nothing.
+
+The example sentences of `data/nlu` teach the words of the trade; these lists add the small words
+that every language is made of, so that a customer's first "hi" or "gracias" is known even where no
+example holds it. Words are lower case; a copy without accents is made from each when they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+COMMON: Mapping[str, str] = {
+    "pt": """
+    oi oie olá alô opa eai eae oba bom boa dia tarde noite tudo bem certo beleza blz td obrigado
+    obrigada obg brigado brigada valeu vlw tchau até logo mais abraço sim não nao n nn ss isso aham
+    claro pode poderia por favor pfv pfvr gentileza desculpa desculpe perdão ajuda ajudar socorro
+    eu tu você voce vc vcs vocês ele ela nós eles elas me te lhe se nos meu minha meus minhas seu
+    sua seus suas nosso nossa o a os as um uma uns umas de do da dos das em no na nos nas num numa
+    por pelo pela pelos pelas para pra pro pras pros com sem sob sobre entre até desde ao aos à e ou
+    mas porém porque pq por quê que quê q qual quais quem quando onde aonde como quanto quantos
+    quanta já ainda agora agr hoje ontem amanhã sempre nunca também tbm tb só muito muita mto mt
+    pouco tanto demais bastante mais menos aqui aí ai ali lá isto esse essa este esta aquele aquela
+    aquilo nada nenhum ninguém alguém algum alguma algo tudo todos todas cada outro outra mesmo
+    é eh era foi foram ser sou somos são sao estou tô to está tá ta estão tão estava tava tem tenho
+    temos têm tinha ter teve vou vai vamos vão ir fui indo quero quer queria querem queremos querer
+    gostaria preciso precisa precisava consigo consegue posso podem fazer faz faço fiz fez feito
+    dizer diz disse falar fala falo falei falou ver vi viu saber sei sabe dar dá deu dei pegar
+    chegou chega chegar veio vem vir receber recebi recebeu comprei compra comprar paguei pagar pago
+    pedi pedir pediu mandar manda mandei mandou enviar enviaram entregar entregou entrega encomenda
+    esperar esperando espero demora demorando cadê kd pedido pedidos boleto fatura conta nota fiscal
+    segunda via senha cartão dinheiro reembolso estorno devolução devolver troca trocar cancelar
+    cancela cancelamento pagamento cobrança cobrado cobraram produto loja entregador atendente
+    atendimento gente pessoa moça moço problema errado errada quebrado quebrada rastreio rastrear
+    endereço cadastro celular telefone número nome rua dúvida informação novo nova grande dois duas
+    três vez vezes semana mês ano dias hora horas então depois antes assim pois né ne tipo cara
+    mano porra caralho merda droga nossa gostei ruim péssimo ótimo legal""",
+    "en": """
+    hi hello hey hiya good morning afternoon evening night thanks thank thx thankyou welcome bye
+    goodbye see later yes yeah yep nope not sure okay alright fine great please pls plz sorry excuse
+    help i i'm im i've i'd i'll you you're your yours u he she it it's we they me him her us them my
+    mine our their his its the an this that these those there here and or but so because if then
+    than when where what which who whom whose why how is are was were am be been being do does did
+    don't doesn't didn't done have has had haven't hasn't having can can't cannot could couldn't
+    would wouldn't will won't should may might must shall get got getting give gave go going gone
+    went come came want wanted need needed like know think say said tell told see saw look looking
+    make made take took put use used using work works working let keep still yet already never
+    always ever again now today yesterday tomorrow soon just only also too very really much many
+    more most some any anyone someone anything something nothing everything all every each other
+    another same few little long of at by for with without from to into out about over under after
+    before between through during off up down back away between until since while as on
+    order orders ordered package parcel shipping shipped ship arrive arrived arriving received
+    receive waiting wait late delay delayed refund return returned money charged charge bill invoice
+    payment pay paid price buy bought purchase item product broken damaged wrong missing lost card
+    account change address phone number name first last issue question answer speak
+    talk someone person human agent people time day days week weeks month year hour hours new old
+    two three one right left english portuguese language cancel canceled cancelled track stop
+    happened happen asap gonna wanna lol terrible awful awesome""",
+    "es": """
+    hola holaa buenos buenas buen días tardes noches gracias muchas muchísimas adiós chau hasta
+    luego pronto mañana sí claro vale bueno bien ok por favor porfa porfavor disculpe disculpa
+    perdón perdone señor señora señorita ayuda ayúdame ayudar ayudarme yo tú vos usted ustedes él
+    ella nosotros ellos ellas me te le les lo la los las nos mi mis tu tus su sus mío mía nuestro el
+    un una unos unas de del al en con sin sobre entre hasta desde para por y e o u pero porque
+    aunque si que qué cual cuál cuáles quién quien cuándo cuando dónde donde cómo como cuánto cuánta
+    cuántos ya todavía aún ahora hoy ayer siempre nunca también solo sólo muy mucho mucha muchos
+    poco tanto demasiado más menos aquí acá ahí allí eso esto ese esa este esta estos estas aquel
+    nada ninguno nadie alguien algún alguna algo todo todos todas cada otro otra mismo es era fue
+    fueron ser soy somos son estoy está están estaba estamos hay había tengo tiene tienen tenemos
+    tenía tener voy va vamos van ir fui quiero quiere quería quieren querer quisiera gustaría
+    necesito necesita necesitaba puedo puede pueden puedes podría podrían hacer hace hago hice hizo
+    hecho decir dice dijo dime dígame hablar habla hablo hablan hablé ver vi sé saber sabe dar da
+    dio dame deme pagar pagué pago pidió pedí pedir llegó llega llegar llegado llegaron llegue vino
+    viene recibí recibir recibido compré comprar compra envié enviar enviaron envío envíen entregar
+    entregaron entrega paquete esperar esperando espero demora tarda pedido pedidos factura cuenta
+    contraseña tarjeta dinero reembolso devolución devolver devuelvan cambiar cambio
+    cancelar cancelación pago pagos cobro cobrado cobraron producto tienda repartidor asesor agente
+    atención gente persona alguien problema equivocado equivocada roto rota rastrear seguimiento
+    dirección registro celular teléfono número nombre calle duda pregunta información nuevo nueva
+    dos tres vez veces semana mes año días hora horas entonces después antes así pues no
+    jaja jajaja jajajaja che pibe mierda joder carajo malo pésimo excelente genial""",
+}
+
+# Words of two or three of the languages, of computers and of shops, and sounds: as evidence they
+# are worth nothing, whatever the examples say. Brazilians write all of these.
+NEUTRAL: frozenset[str] = frozenset(
+    """
+    ok okay okey okk k no si se nan pedido pedidos cancelar cancela boleto total factura produto
+    email e-mail mail chat bot app site web link online offline status login logout password
+    smartphone tv smart notebook tablet mouse gamer game wireless bluetooth wifi internet usb led
+    air fryer black friday cyber monday white blue red green gold pink gray gift card cards voucher
+    cashback cupom coupon pro max plus mini ultra prime premium basic standard light lite one
+    series digital edition play station playstation xbox iphone android galaxy samsung apple google
+    facebook instagram whatsapp zap whats tiktok youtube netflix spotify amazon uber ifood nubank
+    visa mastercard kit box combo pack shampoo skincare fitness growth supplements protein whey
+    body splash baby kids shopping center shop store express fast delivery motoboy free off sale
+    tracking code qr token checkout timeout error request internal server not-found access
+    denied failed failure declined invalid pending transit delivered try again later out for bad
+    page loading update upgrade download upload backup feedback feed post story stories reels
+    designer marketing influencer coach home office happy hour fake crush show top hit hey bye baby
+    men man brother bro god oh my ha haha hahaha hehe rs rsrs kk kkk uhum hum hmm ah eh ops wow
+    pix cpf cnpj cep rg sms pdf net fax fone tel a e o real normal hotel menu taxi bar pizza
+    """.split()
+)
+
+# Small words that hardly exist in Portuguese, Spanish or English. A sentence is called foreign only
+# when it holds some of them: names, brands, codes and gibberish never do.
+FOREIGN: Mapping[str, str] = {
+    "fr": """
+    je j'ai j'aimerais j'attends j je suis vous nous il elle ils elles est-ce qu'est n'ai n'est
+    n'a pas ne le les des du au aux une mon ma mes votre vos notre c'est où quand pourquoi comment
+    combien avec sans pour dans chez sur mais très aussi bonjour bonsoir salut merci voudrais veux
+    peux pouvez avez avoir être été fait quelqu'un s'il plaît svp commande colis livraison
+    reçu parler aider facture remboursement toujours encore depuis cette ce cet et qui quoi""",
+    "de": """
+    ich du er sie wir ihr mein meine meinen meiner mich mir dich ihnen ist sind bin war habe hat
+    haben nicht kein keine und oder aber mit ohne für auf aus bei nach von zu zum zur der die das
+    den dem ein eine einen einem einer wo wann wie warum was wer welche kann können möchte will
+    wurde noch schon immer bitte danke hallo guten tag morgen brauche hilfe bestellung
+    rechnung paket leider geld zurück sehr auch es""",
+    "it": """
+    il lo gli dei degli della delle dello nel nella sono è ho hai abbiamo avete hanno non che
+    chi cosa dove quando come perché quanto mio mia miei mie vostro questo questa con senza
+    vorrei voglio posso potete può potrei parlare ricevuto arrivato arrivata ordine
+    pacco spedizione rimborso aiuto bisogno grazie buongiorno buonasera salve ciao ancora sempre
+    anche più molto un uno della stata stato""",
+    "nl": """
+    ik jij u wij zij mijn uw het een de en of maar niet geen is zijn ben heb heeft hebben kan kunt
+    kunnen wil wilt waar wanneer hoe waarom wat wie met voor van op aan bij naar te om
+    graag iemand praten alstublieft bedankt hallo goedemorgen bestelling pakket gebleven aangekomen
+    factuur over nog ook mij deze""",
+    "pl": """
+    nie jest są mam moje mój moja mojej moim mnie mi się to że czy gdzie kiedy jak dlaczego co kto
+    chcę chciałbym chciałabym mogę proszę dziękuję dzień dobry cześć witam pomocy pomoc
+    zamówienie zamówieniem paczka paczki paczkę zwrot pieniędzy z ze na do od w po dla jeszcze
+    rozmawiać potrzebuję dostałem nadal""",
+    "tr": """
+    ben sen biz siz bir bu şu ve ile için değil var yok mı mi mu ne nerede nasıl neden zaman hangi
+    istiyorum edebilirim lütfen teşekkürler merhaba selam günler siparişim siparişimi sipariş
+    paketim param iade iptal hala gelmedi yardım edin benim acaba sorum edilecek""",
+}
