@@ -91,7 +91,13 @@ class ActionValidateSlotMappings(Action):  # type: ignore[misc]  # the SDK has n
             now=tools.clock.now(),
             correlation_id=facts.correlation_id,
         )
+        events: list[EventType] = []
+        if ruling.decision.outcome != "stay":
+            # A form takes any text for its answer ("quero falar com alguém" as an order number).
+            # What is not answered by the bot fills no slot; entities travel with the decision.
+            events = [SlotSet(name, None) for name in tracker.slots_to_validate()]
         return [
+            *events,
             SlotSet("language", facts.language),
             SlotSet("handoff_outcome", ruling.decision.outcome),
             SlotSet("handoff_reason", ruling.decision.reason),
@@ -151,7 +157,9 @@ class ActionClarify(Action):  # type: ignore[misc]  # the SDK has no types
         tools = self._tools
         ruling = await ruling_of(tools, facts)
         if ruling is None or ruling.decision.outcome != "clarify":
-            dispatcher.utter_message(text=tools.policy.clarify.rephrase[facts.language])
+            dispatcher.utter_message(
+                text=tools.policy.clarify.rephrase[tools.policy.languages.written(facts.language)]
+            )
             return []
         message, _ = rulings.question(ruling, tools.policy)
         buttons = [{"title": button.title, "payload": button.id} for button in message.buttons]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from ticketing.db.engine import with_driver
 
 MIGRATION_LOCK = 0x504F4E5445  # "PONTE": the key of the advisory lock, the same in every version
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+
+_ONE_AT_A_TIME = threading.Lock()  # alembic keeps its context in a module
 
 
 class MigrationError(Exception):
@@ -42,9 +45,10 @@ def migrate(url: str, *, revision: str = "head") -> MigrationResult:
         MigrationError: the database cannot be reached, or a lock was not free within 5 seconds.
     """
     try:
-        before = current_revision(url)
-        command.upgrade(config_for(url), revision)
-        return MigrationResult(before, current_revision(url))
+        with _ONE_AT_A_TIME:
+            before = current_revision(url)
+            command.upgrade(config_for(url), revision)
+            return MigrationResult(before, current_revision(url))
     except OperationalError as error:
         # The driver's own words, without the statement that SQLAlchemy adds.
         message = f"the database could not be migrated: {str(error.orig).strip()}"

@@ -4,7 +4,7 @@ Runs in env `bot`, on a trained model:
 
     .venv-bot/bin/python scripts/nlu_thresholds.py --model models/ponte.tar.gz
     .venv-bot/bin/python scripts/nlu_thresholds.py --model models/ponte.tar.gz \
-        --data tests/rasa/nlu_test.yml --confident 0.50 --margin 0.10
+        --data tests/rasa/nlu_test.yml --confident 0.45
 
 Without `--confident` it tries a grid on tests/rasa/nlu_validation.yml, by language and together,
 and marks the best row; with it, it only reports that row (this is how the frozen test set is read).
@@ -190,8 +190,8 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=ROOT / "tests" / "rasa" / "nlu_validation.yml")
     parser.add_argument("--confident", type=float, help="report this value, try no others")
     parser.add_argument("--margin", type=float, default=0.1)
-    parser.add_argument("--out-of-scope", type=float, default=0.3)
-    parser.add_argument("--small-talk", type=float, default=0.2)
+    parser.add_argument("--out-of-scope", type=float, default=0.5)
+    parser.add_argument("--small-talk", type=float, default=0.4)
     parser.add_argument("--all", action="store_true", help="try every margin too")
     parser.add_argument("--errors", action="store_true", help="list wrong answers")
     arguments = parser.parse_args()
@@ -217,9 +217,8 @@ def main() -> int:
     tried = grid(arguments)
     inside = [s for s in sentences if s.intent != OUT_OF_SCOPE]
     accuracy = sum(s.top == s.intent for s in inside) / len(inside)
-    print(
-        f"{len(inside)} in scope, {len(sentences) - len(inside)} out; top intent right {accuracy:.1%}"
-    )
+    outside = len(sentences) - len(inside)
+    print(f"{len(inside)} in scope, {outside} out; top intent right {accuracy:.1%}")
     show("All languages", {t: measure(sentences, t) for t in tried})
     for language in LANGUAGES:
         own = [s for s in sentences if s.language == language]

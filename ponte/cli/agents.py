@@ -22,6 +22,7 @@ from ticketing.services.agents import (
     create_agent,
     disable_agent,
     list_agents,
+    normal_email,
 )
 
 agents = typer.Typer(help="The people of the support team.", no_args_is_help=True)
@@ -68,7 +69,7 @@ def add(
         agent_id = with_database(settings, work)
     except (ValueError, AgentExistsError) as error:  # wrong values are ValueErrors naming the field
         fail(str(error))
-    shown = {"id": agent_id, "email": email, "role": role.value}
+    shown = {"id": agent_id, "email": normal_email(email), "role": role.value}
     if generate_password:
         shown["password"] = password
     if json_output:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
 
 import typer
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from kit.logging import configure_logging
 from ponte.processes.state import StateFolder
@@ -89,4 +90,10 @@ def with_database(settings: Settings, work: Callable[[Database], Awaitable[Resul
         finally:
             await database.close()
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    except DBAPIError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        if isinstance(error, ProgrammingError):  # a table or a column is not there
+            fail(f"the database is not up to date ({reason}): run `ponte migrate`")
+        fail(f"the database does not answer: {reason}")

@@ -32,6 +32,7 @@ from ponte.settings import Settings
 from ticketing.api.health import create_blueprint as health_blueprint
 from ticketing.api.webhooks import WebhookDeps
 from ticketing.api.webhooks import create_blueprint as webhook_blueprint
+from ticketing.console.app import create_blueprints as console_blueprints
 from ticketing.db.engine import Database
 from ticketing.gateways.rasa_bot import RasaBot
 from ticketing.gateways.whatsapp_sender import WhatsAppSender
@@ -76,7 +77,7 @@ def make_app(settings: Settings) -> Sanic[Any, Any]:
     deps = Deps.from_settings(
         settings, db=db, clock=clock, wake=engines.delivery.wake, policy=engines.turns.policy
     )
-    for blueprint in create_blueprints(deps):
+    for blueprint in (*create_blueprints(deps), *console_blueprints(deps)):
         app.blueprint(blueprint)
     if settings.simulator_on:
         app.blueprint(simulator_blueprint(http, base_url=settings.ponte_simulator_url))

@@ -82,7 +82,7 @@ POSTGRES = "EmbeddedPostgres(folder / 'postgres', folder / 'run', durable=False)
 REDIS = "EmbeddedRedis(folder / 'redis', folder / 'run')"
 
 
-# -- PostgreSQL ---------------------------------------------------------------------------------------
+# -- PostgreSQL -------------------------------------------------------------------------------
 
 
 def test_both_databases_are_there_and_no_tcp_port_is_open(postgres: EmbeddedPostgres) -> None:
@@ -206,24 +206,20 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> Non
 def test_who_watches_over_the_server_waits_for_the_other_owner_to_end(
     cluster: Path, postgres: EmbeddedPostgres
 ) -> None:
+    code = (
+        "from pathlib import Path\n"
+        "from ponte.embedded.postgres import EmbeddedPostgres\n"
+        f"folder = Path({str(cluster)!r})\n"
+        f"server = {POSTGRES}\n"
+        "server.start(attach=False)\n"
+        "print('owned', server.owned, flush=True)\n"
+        "server.stop()"
+    )
     with owner(cluster, POSTGRES) as first:
         assert first.stdout is not None
         first.stdout.readline()
         watcher = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                "from pathlib import Path\n"
-                "from ponte.embedded.postgres import EmbeddedPostgres\n"
-                f"folder = Path({str(cluster)!r})\n"
-                f"server = {POSTGRES}\n"
-                "server.start(attach=False)\n"
-                "print('owned', server.owned, flush=True)\n"
-                "server.stop()",
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT
         )
         with pytest.raises(subprocess.TimeoutExpired):
             watcher.wait(1)
@@ -233,7 +229,7 @@ def test_who_watches_over_the_server_waits_for_the_other_owner_to_end(
     assert output == "owned True\n"
 
 
-# -- Redis --------------------------------------------------------------------------------------------
+# -- Redis ------------------------------------------------------------------------------------
 
 
 def test_redis_listens_on_its_socket_only_and_appends_to_its_file(redis: EmbeddedRedis) -> None:
@@ -285,7 +281,7 @@ def test_a_second_redis_start_attaches(cluster: Path, redis: EmbeddedRedis) -> N
     assert second.url() == redis.url()
 
 
-# -- sockets ------------------------------------------------------------------------------------------
+# -- sockets ----------------------------------------------------------------------------------
 
 
 def test_a_socket_path_is_short_however_deep_the_data_lie(tmp_path: Path) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
 from psycopg import sql
+from sqlalchemy.exc import OperationalError
 
 from ponte import migrate as migrations
 from ponte.embedded.postgres import EmbeddedPostgres
 from tests.conftest import create_all
 
+ROOT = Path(__file__).resolve().parents[2]
 HOW = "change the tables? then: python -m ponte.make_revision --first (see alembic.ini)"
 
 CATALOGUE = {
@@ -74,28 +79,29 @@ def test_migrating_twice_changes_nothing(empty_databases: tuple[str, str]) -> No
     assert second == migrations.MigrationResult(first.after, first.after)
 
 
-def test_two_that_migrate_at_once_take_turns(empty_databases: tuple[str, str]) -> None:
+def test_several_that_migrate_at_once_take_turns(empty_databases: tuple[str, str]) -> None:
+    code = "import sys; from ponte.migrate import migrate; print(migrate(sys.argv[1]).after)"
+    call = [sys.executable, "-c", code, empty_databases[0]]
+
+    processes = [
+        subprocess.Popen(call, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(3)
+    ]
+    said = [process.communicate(timeout=30)[0].strip() for process in processes]
+
+    assert said == [migrations.head_revision()] * 3
+
+
+def test_a_migration_that_cannot_get_its_lock_gives_up(empty_databases: tuple[str, str]) -> None:
     url = empty_databases[0]
-    outcomes: list[object] = []
+    migrations.migrate(url)
+    with psycopg.connect(url) as busy:
+        busy.execute("SELECT 1 FROM tickets")
 
-    def run() -> None:
-        try:
-            outcomes.append(migrations.migrate(url).after)
-        except Exception as error:  # noqa: BLE001 - shown by the assertion
-            outcomes.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert outcomes == [migrations.head_revision()] * 3
+        with pytest.raises(OperationalError, match="lock timeout"):
+            command.downgrade(migrations.config_for(url), "base")
 
 
 def test_the_way_back_leaves_an_empty_database(empty_databases: tuple[str, str]) -> None:
-    from alembic import command  # noqa: PLC0415 - slow, and only here
-
     url = empty_databases[0]
     migrations.migrate(url)
 

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
 from handoff.business_hours import Calendar
 from handoff.policy import HandoffPolicy
 from handoff.policy_file import load_policy
@@ -16,8 +18,8 @@ from kit.clock import FakeClock
 from kit.ids import new_id
 from ticketing.db import tables
 from ticketing.db.engine import Database
-from ticketing.domain.ticket import Actor
 from ticketing.domain.enums import Role
+from ticketing.domain.ticket import Actor
 from ticketing.http.deps import Deps
 from ticketing.services import agents
 from ticketing.services.tickets import Order, TicketService
@@ -38,7 +40,7 @@ QUEUES = {
 def make_policy() -> HandoffPolicy:
     """The project's policy, with these queues open around the clock and these SLA targets."""
     midnight = (time(0, 0), time(0, 0))
-    always = Calendar("always", "America/Sao_Paulo", {day: (midnight,) for day in range(7)})
+    always = Calendar("always", "America/Sao_Paulo", dict.fromkeys(range(7), (midnight,)))
     policy = load_policy(ROOT / "handoff.yml", holiday_dates=lambda *_: set())
     some_queue = next(iter(policy.queues.values()))
     return replace(
@@ -229,11 +231,13 @@ class Desk:
             return await session.get_one(tables.Conversation, ticket.conversation_id)
 
     async def all(self, table: Any, **equal: Any) -> list[Any]:
-        from sqlalchemy import select  # noqa: PLC0415
-
         async with self.db.transaction() as session:
             found = await session.scalars(select(table).filter_by(**equal).order_by(table.id))
             return list(found.all())
+
+    async def all_sessions(self) -> list[tables.AgentSession]:
+        async with self.db.transaction() as session:
+            return list((await session.scalars(select(tables.AgentSession))).all())
 
 
 def order(actor: Actor, ticket_id: uuid.UUID, *, version: int | None = None) -> Order:

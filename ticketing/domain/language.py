@@ -1,33 +1,51 @@
 """Which language a conversation is in: Portuguese first, sticky, changed on evidence.
 
-Short messages fool every detector ("oi", "ok", "pedido 123"), and most customers are Brazilian.
-Measured on real messages, taking the best guess of each message sends 12 % of Brazilians to the
-wrong language. So one message changes the language only when it is long and clear; otherwise two
-in a row must agree.
+Short messages fool every detector ("oi", "ok", "pedido 123"), and most customers are Brazilian: the
+error to fear is a Brazilian answered in another language. So a conversation starts in Portuguese
+with a prior for it, the language found has a prior from then on, and a change needs an explicit
+request, one clear message of three words, or two messages in a row that agree. Until a conversation
+has shown its language, a single clear word is enough. docs/language.md has the measurements.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 SERVED = ("pt", "en", "es")
 DEFAULT = "pt"
 
-CLEAR = 0.85  # one message of at least CLEAR_WORDS words at this confidence is enough
+# Prior of the conversation's language, the others share the rest. Brazilians are the great majority
+# of customers; once a language is settled, people rarely change it.
+FIRST_PRIOR = 0.80
+SETTLED_PRIOR = 0.90
+CLEAR = 0.85  # one message of at least CLEAR_WORDS words at this probability is enough
 CLEAR_WORDS = 3
-LIKELY = 0.60  # two messages in a row at this confidence are enough
-FOREIGN_CLEAR = 0.90  # a language we do not serve ends the bot's part: be surer
-FOREIGN_WORDS = 4
+CLEAR_TELLING = 2  # ... of which so many are words that only the other language has
+FIRST = 0.80  # one word is enough for a conversation that has shown no language yet
+FIRST_OF_SEVERAL = 0.65  # ... and of three words this is
+LIKELY = 0.60  # two messages in a row at this probability are enough
+FOREIGN_CLEAR = 0.85  # a language we do not serve ends the bot's part: be surer
+FOREIGN_WORDS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """What a detector says of one message.
+    """What a detector says of one message, before anything is known of the conversation.
 
-    `language` is an ISO 639-1 code, `served_language` and `served_confidence` are the best guess
-    among the languages we serve alone.
+    Attributes:
+        language: The best guess of all languages, ISO 639-1.
+        confidence: 0..1, of `language`.
+        served_language: The best guess among the languages we serve.
+        served_confidence: 0..1, of `served_language` against the other served ones.
+        words: Words in the message.
+        telling: Known words that speak for `served_language` and against the other served ones;
+            None when the detector does not count them.
+        evidence: Probability per served language, all equally likely beforehand. Empty stands for
+            `served_confidence` and an equal share of the rest for the others.
+        requested: The language the customer asks to be answered in, served or not.
+        script: Whether the message is in a script that no served language uses.
     """
 
     language: str
@@ -35,6 +53,10 @@ class Guess:
     served_language: str
     served_confidence: float
     words: int
+    telling: int | None = None
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    requested: str | None = None
+    script: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +68,7 @@ class LanguageState:
         candidate: A different language that the previous message hinted at.
         foreign: The language of the present message when it is one we do not serve.
         foreign_confidence: How sure that is.
-        settled: Whether any evidence was seen yet.
+        settled: Whether the conversation has shown its language: then one word changes nothing.
     """
 
     language: str = DEFAULT
@@ -56,37 +78,79 @@ class LanguageState:
     settled: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """What is stored with the conversation."""
+        """What is stored with the conversation; `foreign` is of one message only."""
         return {"candidate": self.candidate, "settled": self.settled}
 
     @classmethod
     def from_json(cls, language: str, value: Mapping[str, Any]) -> LanguageState:
-        """Read what `to_json` wrote."""
-        return cls(language, value.get("candidate"), settled=bool(value.get("settled")))
+        """Read what `to_json` wrote; what is missing or unknown there counts as not seen yet."""
+        if language not in SERVED:
+            return cls()
+        candidate = value.get("candidate")
+        known = candidate in SERVED and candidate != language
+        return cls(language, candidate if known else None, settled=value.get("settled") is True)
 
 
 def update(state: LanguageState, guess: Guess | None) -> LanguageState:
-    """The state after one more message; `guess` is None when it holds no words."""
+    """The state after one more message; `guess` is None when it holds nothing to judge by."""
+    present = replace(state, foreign=None, foreign_confidence=0.0)
     if guess is None:
-        return LanguageState(state.language, state.candidate, settled=state.settled)
-    if (
-        guess.language not in SERVED
-        and guess.confidence >= FOREIGN_CLEAR
-        and guess.words >= FOREIGN_WORDS
-    ):
-        return LanguageState(
-            state.language, state.candidate, guess.language, guess.confidence, state.settled
-        )
-    seen = guess.served_language
+        return present
+    if guess.requested in SERVED:
+        return LanguageState(guess.requested, settled=True)
+    if _is_foreign(guess):
+        return replace(present, foreign=guess.language, foreign_confidence=guess.confidence)
+    seen, probability = _with_prior(state, guess)
     if seen == state.language:
-        sure = guess.served_confidence >= LIKELY
-        return LanguageState(state.language, settled=state.settled or sure)
-    clear = guess.served_confidence >= CLEAR and guess.words >= CLEAR_WORDS
-    # The first words of a conversation have nothing to stick to: a likely guess of two words is
-    # enough ("where is my order", "hola buenas").
-    first = not state.settled and guess.served_confidence >= CLEAR and guess.words >= 1
-    agreed = guess.served_confidence >= LIKELY and state.candidate == seen
-    if clear or first or agreed:
+        return _confirmed(present, guess, probability)
+    telling = guess.words if guess.telling is None else guess.telling
+    if seen != guess.served_language:
+        telling = 0
+    clear = probability >= CLEAR and guess.words >= CLEAR_WORDS and telling >= CLEAR_TELLING
+    enough = FIRST_OF_SEVERAL if guess.words >= CLEAR_WORDS else FIRST
+    first = not state.settled and probability >= enough and telling >= 1
+    agreed = state.candidate == seen and probability >= LIKELY and telling >= 1
+    if clear or agreed:
         return LanguageState(seen, settled=True)
-    candidate = seen if guess.served_confidence >= LIKELY else state.candidate
-    return LanguageState(state.language, candidate, settled=state.settled)
+    if first:
+        # "hello" alone does not settle: Brazilians say it too, and their next words tell.
+        return LanguageState(seen, settled=guess.words > 1)
+    if probability >= LIKELY and telling >= 1:
+        return replace(present, candidate=seen)
+    return present
+
+
+def _is_foreign(guess: Guess) -> bool:
+    if guess.language in SERVED:
+        return False
+    enough = guess.script or guess.requested == guess.language or guess.words >= FOREIGN_WORDS
+    return enough and guess.confidence >= FOREIGN_CLEAR
+
+
+def _with_prior(state: LanguageState, guess: Guess) -> tuple[str, float]:
+    """The likeliest served language and its probability, given the conversation so far."""
+    evidence = guess.evidence
+    if not evidence:
+        rest = (1 - guess.served_confidence) / (len(SERVED) - 1)
+        evidence = dict.fromkeys(SERVED, rest) | {guess.served_language: guess.served_confidence}
+    home = SETTLED_PRIOR if state.settled else FIRST_PRIOR
+    other = (1 - home) / (len(SERVED) - 1)
+    joint = {
+        language: evidence.get(language, 0.0) * (home if language == state.language else other)
+        for language in SERVED
+    }
+    total = sum(joint.values())
+    if total <= 0:
+        return state.language, home
+    seen = max(SERVED, key=joint.__getitem__)
+    return seen, joint[seen] / total
+
+
+def _confirmed(present: LanguageState, guess: Guess, probability: float) -> LanguageState:
+    """A message in the conversation's own language, or one that says nothing either way."""
+    own = guess.evidence.get(present.language, guess.served_confidence)
+    speaks = guess.served_language == present.language and own >= LIKELY
+    if not speaks:
+        return present  # "ok", "4521": what the message before hinted at still stands
+    shows = probability >= CLEAR and (guess.telling is None or guess.telling >= 1)
+    return replace(present, candidate=None, settled=present.settled or shows)

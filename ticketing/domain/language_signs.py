@@ -32,6 +32,8 @@ _PARENT = {"uk": "ru", "fa": "ar"}
 # has two characters, a word of an alphabet three letters.
 _SHORTEST = {"zh": 2, "ja": 2, "ko": 2}
 _SHORTEST_ALPHABET = 3
+# Order numbers, models and links are Latin in every language.
+_CODE = re.compile(r"[!-~]*(?:[0-9]|://|www\.|@)[!-~]*")
 
 
 def _script(letter: str) -> str | None:
@@ -50,14 +52,16 @@ def language_of_script(text: str) -> str | None:
     Decorated letters (bold, circled, full width) count as the Latin ones they stand for. Most of
     the text must be in the script, and at least one word of it: Brazilians use kaomoji.
     """
-    folded = unicodedata.normalize("NFKC", text)
+    folded = _CODE.sub(" ", unicodedata.normalize("NFKC", text))
+    # Vowel signs and tones would cut words of Thai and Hindi into pieces.
+    folded = "".join(sign for sign in folded if not unicodedata.category(sign).startswith("M"))
     counts: Counter[str] = Counter()
     words: set[str] = set()
     for script, run in groupby(folded, key=_script):
         if script is None:
             continue
         length = sum(1 for _ in run)
-        counts[script] += length
+        counts[script] += length * (2 if script in _SHORTEST else 1)
         if length >= _SHORTEST.get(script, _SHORTEST_ALPHABET):
             words.add(script)
     latin = counts.pop("latin", 0)
@@ -89,17 +93,21 @@ _POLITE = (
 )
 _BEFORE = (
     r"(?:hi|hello|hey|ol[aá]|oi|hola|ok|no|n[aã]o|sorry|desculpe?|bonjour|hallo|ciao|"
-    r"bom dia|boa tarde|boa noite|good morning|buen[oa]s (?:d[ií]as|tardes|noches)|" + _POLITE + r")"
+    r"bom dia|boa tarde|boa noite|good morning|buen[oa]s (?:d[ií]as|tardes|noches)|"
+    + _POLITE
+    + r")"
 )
 _VERB = (
-    r"(?:(?:can|could) (?:we|you|i) (?:please )?(?:speak|talk|continue|write|answer|reply|switch to)|"
+    r"(?:(?:can|could) (?:we|you|i) (?:please )?"
+    r"(?:speak|talk|continue|write|answer|reply|switch to)|"
     r"(?:i (?:want|prefer|need)|i'd (?:like|prefer)|i would (?:like|prefer))"
     r"(?: to (?:speak|talk|continue|write|chat))?|"
     r"(?:let's |lets )?(?:speak|talk|answer|reply|write|continue)(?: to me| me)?|"
     r"(?:switch|change)(?: the language)? to|"
     r"(?:eu )?(?:quero|prefiro|queria|gostaria de|podemos|posso|vamos|pode|d[aá] pra)"
     r"(?: (?:falar|continuar|conversar|escrever|responder))?|"
-    r"fal[ae]|responda?|escreva|continu[ae]|(?:mud[ae]r?|troc[ae]r?|troque)(?: o idioma)? (?:para|pra)|"
+    r"fal[ae]|responda?|escreva|continu[ae]|"
+    r"(?:mud[ae]r?|troc[ae]r?|troque)(?: o idioma)? (?:para|pra)|"
     r"(?:yo )?(?:quiero|prefiero|quisiera|podemos|puedo|puede|puedes|podr[ií]amos)"
     r"(?: (?:hablar|continuar|seguir|conversar|escribir|responder))?|"
     r"habl[ae]|h[aá]blame|respond[ae]|escrib[ae]|(?:cambi[ae]r?)(?: el idioma)? a)"
@@ -115,9 +123,27 @@ _REQUESTS = {
             re.IGNORECASE,
         ),
         # The message ends with it, with the courtesy: "I need help, in english please".
-        re.compile(rf"(?<!\w){_PREPOSITION}\s+(?:{name}){_GAP}{_POLITE}[\s,.;!?]*\Z", re.IGNORECASE),
+        re.compile(
+            rf"(?<!\w){_PREPOSITION}\s+(?:{name}){_GAP}{_POLITE}[\s,.;!?]*\Z", re.IGNORECASE
+        ),
     )
     for language, name in _NAMES.items()
+}
+# Said in the language itself, these ask for it too.
+_OWN_WORDS = {
+    "en": re.compile(
+        r"(?<!\w)(?:you|any(?:one|body)|some(?:one|body)) speaks? english(?!\w)|"
+        r"(?<!\w)(?:don'?t|do not|can'?t|cannot) (?:speak|understand|read|know) portuguese(?!\w)",
+        re.IGNORECASE,
+    ),
+    "es": re.compile(
+        r"(?<!\w)hablan? (?:en )?español(?!\w)|(?<!\w)hablas (?:en )?espa[nñ]ol(?!\w)|"
+        r"(?<!\w)no (?:hablo|entiendo|comprendo|s[eé]) (?:el |en )?portugu[eé]s(?!\w)",
+        re.IGNORECASE,
+    ),
+    "fr": re.compile(r"(?<!\w)(?:parlez[- ]vous|vous parlez) fran[cç]ais(?!\w)", re.IGNORECASE),
+    "de": re.compile(r"(?<!\w)(?:sprechen sie|sprichst du) deutsch(?!\w)", re.IGNORECASE),
+    "it": re.compile(r"(?<!\w)(?:parlate|parla|parli) italiano\?", re.IGNORECASE),
 }
 _DENIED = re.compile(
     r"(?<!\w)(?:n[aã]o|no|don't|dont|not|nicht|ne|pas)\s+(?:\w+\s+){0,2}"
@@ -131,13 +157,16 @@ def requested_language(text: str) -> str | None:
     """The language that a message asks to be answered in; None when it asks for none.
 
     "english please", "em português", "¿podemos hablar en español?" ask; "o manual veio em inglês",
-    "I don't speak Portuguese" and "vocês falam inglês?" do not. The code may be one that is not
-    served ("en français s'il vous plaît").
+    "não falo inglês" and "vocês falam inglês?" do not; "I don't speak Portuguese" does. The code
+    may be one that is not served ("en français s'il vous plaît").
     """
-    asked = unicodedata.normalize("NFKC", text).replace("’", "'").strip("¿¡ \n\t\"'")
+    asked = unicodedata.normalize("NFKC", text).replace("\u2019", "'").strip("¿¡ \n\t\"'")
     if not asked or len(asked) > _LONGEST_REQUEST:
         return None
     for language, (whole, end) in _REQUESTS.items():
         if whole.fullmatch(asked) or (end.search(asked) and not _DENIED.search(asked)):
+            return language
+    for language, words in _OWN_WORDS.items():
+        if words.search(asked):
             return language
     return None

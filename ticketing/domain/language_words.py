@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+LAUGHTER = "kkk"  # what `language_model.words_of` makes of every Brazilian laugh
+
 COMMON: Mapping[str, str] = {
     "pt": """
+    kkk
     oi oie olá alô opa eai eae oba bom boa dia tarde noite tudo bem certo beleza blz td obrigado
     obrigada obg brigado brigada valeu vlw tchau até logo mais abraço sim não nao n nn ss isso aham
     claro pode poderia por favor pfv pfvr gentileza desculpa desculpe perdão ajuda ajudar socorro
@@ -33,7 +36,16 @@ COMMON: Mapping[str, str] = {
     atendimento gente pessoa moça moço problema errado errada quebrado quebrada rastreio rastrear
     endereço cadastro celular telefone número nome rua dúvida informação novo nova grande dois duas
     três vez vezes semana mês ano dias hora horas então depois antes assim pois né ne tipo cara
-    mano porra caralho merda droga nossa gostei ruim péssimo ótimo legal""",
+    mano porra caralho merda droga inglês espanhol português língua
+    idioma dentro fora cima baixo perto longe casa trabalho cidade país mundo vida homem mulher
+    menino menina filho filha pai mãe irmão irmã amigo amiga amigos cachorro gato comida água leite
+    pão carne carro roupa sapato livro porta calor frio chuva chove chovendo tempo coisa coisas
+    parte lugar lado melhor pior grande pequeno bom velho jovem vermelho preto branco azul verde
+    trabalhar viver comer beber dormir sair entrar abrir fechar fecha abre começar terminar seguir
+    colocar tirar chamar chama levar trazer achar acho pensar penso entender entendi entendo conheço
+    parece gosto gosta falta funciona funcionam serve serviu arrumar consertar esqueci bloqueada
+    bloqueado barato caro preço custa voo voos oferta ofertas doente feliz triste cansado cansada
+    nossa gostei ruim péssimo ótimo legal""",
     "en": """
     hi hello hey hiya good morning afternoon evening night thanks thank thx thankyou welcome bye
     goodbye see later yes yeah yep nope not sure okay alright fine great please pls plz sorry excuse
@@ -54,7 +66,14 @@ COMMON: Mapping[str, str] = {
     account change address phone number name first last issue question answer speak
     talk someone person human agent people time day days week weeks month year hour hours new old
     two three one right left english portuguese language cancel canceled cancelled track stop
-    happened happen asap gonna wanna lol terrible awful awesome""",
+    happened happen asap language food water house
+    home city country world life man woman child boy girl son daughter father mother brother sister
+    friend friends dog cat milk bread meat car clothes shoes book door hot cold rain raining weather
+    thing things part place side best better worst worse big small good bad old young red black
+    live eat drink sleep leave enter open close closed start stop finish follow
+    bring believe think understand understood seem seems love hate forgot forgotten blocked locked
+    cheap expensive cost costs flight flights joke song movie sick happy sad tired tomorrow
+    gonna wanna lol terrible awful awesome""",
     "es": """
     hola holaa buenos buenas buen días tardes noches gracias muchas muchísimas adiós chau hasta
     luego pronto mañana sí claro vale bueno bien ok por favor porfa porfavor disculpe disculpa
@@ -77,14 +96,23 @@ COMMON: Mapping[str, str] = {
     atención gente persona alguien problema equivocado equivocada roto rota rastrear seguimiento
     dirección registro celular teléfono número nombre calle duda pregunta información nuevo nueva
     dos tres vez veces semana mes año días hora horas entonces después antes así pues no
+    español inglés portugués idioma
+    adelante atrás dentro fuera arriba abajo cerca lejos casa trabajo ciudad país mundo vida hombre
+    mujer niño niña hijo hija padre madre hermano hermana amigo amigos perro gato comida agua leche
+    pan carne coche auto carro ropa zapatos libro puerta calor frío lluvia llueve lloviendo tiempo
+    cosa cosas parte lugar lado nunca mejor peor grande pequeño bueno malo viejo joven rojo negro
+    blanco azul verde trabajar vivir comer beber dormir salir entrar abrir cerrar cierra abre cierre
+    empezar terminar seguir poner pongo pone quitar llamar llamo llama llevar traer venir creer creo
+    pensar pienso entender entiendo entendí conozco parece gusta gustan encanta falta funciona
+    funcionan sirve arreglar olvidé olvidado bloqueada bloqueado barato caro precio cuesta cuestan
+    vuelo vuelos hotel noche oferta ofertas enfermo feliz triste cansado ningún
     jaja jajaja jajajaja che pibe mierda joder carajo malo pésimo excelente genial""",
 }
 
 # Words of two or three of the languages, of computers and of shops, and sounds: as evidence they
 # are worth nothing, whatever the examples say. Brazilians write all of these.
-NEUTRAL: frozenset[str] = frozenset(
-    """
-    ok okay okey okk k no si se nan pedido pedidos cancelar cancela boleto total factura produto
+_NEUTRAL = """
+    ok okay okey okk k nan pedido pedidos cancelar cancela boleto total produto
     email e-mail mail chat bot app site web link online offline status login logout password
     smartphone tv smart notebook tablet mouse gamer game wireless bluetooth wifi internet usb led
     air fryer black friday cyber monday white blue red green gold pink gray gift card cards voucher
@@ -99,8 +127,27 @@ NEUTRAL: frozenset[str] = frozenset(
     designer marketing influencer coach home office happy hour fake crush show top hit hey bye baby
     men man brother bro god oh my ha haha hahaha hehe rs rsrs kk kkk uhum hum hmm ah eh ops wow
     pix cpf cnpj cep rg sms pdf net fax fone tel a e o real normal hotel menu taxi bar pizza
-    """.split()
-)
+    """
+NEUTRAL: frozenset[str] = frozenset(_NEUTRAL.split())
+
+# Words that lean to a language without proving it, with the most they may count (natural log
+# units). "no" is Spanish and English, and Portuguese for "in the"; the south of Brazil says
+# "buenas"; `LAUGHTER` stands for "kkkk" and "rsrs", which only Brazilians write.
+LEANING: Mapping[str, float] = {
+    "no": 0.9,
+    "si": 0.9,
+    "se": 0.9,
+    "factura": 0.9,
+    "buenas": 0.9,
+    LAUGHTER: 3.0,
+}
+
+# Letters that neither a served language nor a Brazilian name has; a word with one is a sign too.
+FOREIGN_LETTERS: Mapping[str, frozenset[str]] = {
+    "de": frozenset("ß"),
+    "pl": frozenset("łąęśżźćń"),
+    "tr": frozenset("ığş"),
+}
 
 # Small words that hardly exist in Portuguese, Spanish or English. A sentence is called foreign only
 # when it holds some of them: names, brands, codes and gibberish never do.
@@ -110,31 +157,47 @@ FOREIGN: Mapping[str, str] = {
     n'a pas ne le les des du au aux une mon ma mes votre vos notre c'est où quand pourquoi comment
     combien avec sans pour dans chez sur mais très aussi bonjour bonsoir salut merci voudrais veux
     peux pouvez avez avoir être été fait quelqu'un s'il plaît svp commande colis livraison
-    reçu parler aider facture remboursement toujours encore depuis cette ce cet et qui quoi""",
+    reçu parler aider facture remboursement mes tes ses leur leurs notre nos vos tout tous toute
+    rien jamais plus moins bien déjà ici là alors donc car si quel quelle quels quelles aucun
+    avons ont sont étais était sera serait fais faire dois doit faut besoin produit déçu toujours
+    encore depuis cette ce cet et qui quoi""",
     "de": """
     ich du er sie wir ihr mein meine meinen meiner mich mir dich ihnen ist sind bin war habe hat
     haben nicht kein keine und oder aber mit ohne für auf aus bei nach von zu zum zur der die das
     den dem ein eine einen einem einer wo wann wie warum was wer welche kann können möchte will
-    wurde noch schon immer bitte danke hallo guten tag morgen brauche hilfe bestellung
+    wurde wird werden würde hätte können könnte müssen muss soll sollte dass weil wenn ob als wie
+    euch uns unser unsere ihre ihrem sein seine dieser diese dieses jemand niemand etwas nichts
+    hier dort heute gestern morgen nur mehr viel ja nein doch also dann über unter vor bis um
+    noch schon immer bitte danke hallo guten tag morgen brauche hilfe bestellung
     rechnung paket leider geld zurück sehr auch es""",
     "it": """
     il lo gli dei degli della delle dello nel nella sono è ho hai abbiamo avete hanno non che
     chi cosa dove quando come perché quanto mio mia miei mie vostro questo questa con senza
     vorrei voglio posso potete può potrei parlare ricevuto arrivato arrivata ordine
     pacco spedizione rimborso aiuto bisogno grazie buongiorno buonasera salve ciao ancora sempre
+    per ad alla alle al dal dalla ci vi mi ti si da in un' l' dell' all' nell' c'è cos'è
+    siamo siete era erano sto sta stanno devo deve dobbiamo puoi riesco riesce fare fatto avere
+    essere andare viene serve pagato fattura conto prodotto sabato oggi ieri domani adesso già mai
+    niente nulla qualcuno tutto tutti ogni prego scusi per favore però quindi perche piu allora
     anche più molto un uno della stata stato""",
     "nl": """
     ik jij u wij zij mijn uw het een de en of maar niet geen is zijn ben heb heeft hebben kan kunt
     kunnen wil wilt waar wanneer hoe waarom wat wie met voor van op aan bij naar te om
     graag iemand praten alstublieft bedankt hallo goedemorgen bestelling pakket gebleven aangekomen
+    wordt worden werd was waren moet mag zou zal hebt heeft niets niemand iets alles hier daar
+    vandaag gisteren morgen veel meer al dat dit die deze onze jullie hun kapot rekening sturen
     factuur over nog ook mij deze""",
     "pl": """
     nie jest są mam moje mój moja mojej moim mnie mi się to że czy gdzie kiedy jak dlaczego co kto
     chcę chciałbym chciałabym mogę proszę dziękuję dzień dobry cześć witam pomocy pomoc
     zamówienie zamówieniem paczka paczki paczkę zwrot pieniędzy z ze na do od w po dla jeszcze
+    był była było były będzie jestem jesteś mamy macie ma może możecie tylko już także też ale lub
+    albo bo więc ten ta te tego tej tym który która które bardzo dzisiaj wczoraj jutro wszystko nic
     rozmawiać potrzebuję dostałem nadal""",
     "tr": """
     ben sen biz siz bir bu şu ve ile için değil var yok mı mi mu ne nerede nasıl neden zaman hangi
+    çok daha en gibi kadar sonra önce şimdi bugün dün yarın her hiç bana beni benim sana size bize
+    onu olan olarak oldu olmadı geldi gelecek alabilirim yapabilirim istemiyorum mısınız musunuz
     istiyorum edebilirim lütfen teşekkürler merhaba selam günler siparişim siparişimi sipariş
     paketim param iade iptal hala gelmedi yardım edin benim acaba sorum edilecek""",
 }

@@ -115,8 +115,7 @@ async def test_the_same_idempotency_key_writes_one_message_even_at_once(desk):
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     replies = [
-        desk.service.reply(order(ana, ticket_id), text="Oi", idempotency_key="k1")
-        for _ in range(5)
+        desk.service.reply(order(ana, ticket_id), text="Oi", idempotency_key="k1") for _ in range(5)
     ]
     done = await asyncio.gather(*replies)
     assert len({item.message_id for item in done}) == 1

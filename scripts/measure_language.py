@@ -1,0 +1,167 @@
+"""Measure language recognition on held-out messages and print the tables of docs/language.md.
+
+    .venv/bin/python scripts/measure_language.py            the tables
+    .venv/bin/python scripts/measure_language.py --errors   and every message that went wrong
+
+Exit code 0 when the targets hold, 1 when one does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from ruamel.yaml import YAML  # noqa: E402 - after the path
+
+from ticketing.domain.language import LanguageState, update  # noqa: E402 - after the path
+from ticketing.gateways.language_detector import Detector  # noqa: E402 - after the path
+
+SAMPLES = ROOT / "tests/ticketing/gateways/language_samples.yml"
+HELD_OUT = ("nlu_validation.yml", "nlu_test.yml")
+BANDS = ((1, 1, "1"), (2, 2, "2"), (3, 3, "3"), (4, 6, "4-6"), (7, 999, "7+"))
+# What came before the message in question, for the figures "after 3 messages".
+BEFORE = {
+    "pt": ("oi", "cadê meu pedido", "não chegou ainda"),
+    "en": ("hi", "where is my order", "it has not arrived yet"),
+    "es": ("hola", "dónde está mi pedido", "todavía no llegó"),
+}
+
+Errors = list[str]
+
+
+def after(detector: Detector, messages: Iterable[str]) -> LanguageState:
+    """The state after some messages of a new conversation."""
+    state = LanguageState()
+    for message in messages:
+        state = update(state, detector.guess(message))
+    return state
+
+
+def held_out(path: Path) -> list[tuple[str, str]]:
+    """(language, sentence) of a validation or test file."""
+    document = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    found = []
+    for intent in document["nlu"]:
+        language = intent["metadata"]["language"]
+        lines = intent["examples"].splitlines()
+        found += [(language, line.removeprefix("- ").strip()) for line in lines if line.strip()]
+    return found
+
+
+def band(text: str) -> str:
+    """The column of a message's number of words."""
+    count = len(text.split())
+    return next(name for low, high, name in BANDS if low <= count <= high)
+
+
+def table(detector: Detector, name: str, pairs: list[tuple[str, str]], errors: Errors) -> None:
+    """Accuracy by number of words, at the first message and after three."""
+    print(f"\n{name}: right language, by words\n")
+    columns = [column for _, _, column in BANDS]
+    print("| language | message | " + " | ".join(columns) + " | 3+ | all |")
+    print("|---" * (len(columns) + 4) + "|")
+    for when in ("first", "after 3"):
+        for language, before in BEFORE.items():
+            hits: dict[str, list[bool]] = defaultdict(list)
+            for truth, text in pairs:
+                if truth != language:
+                    continue
+                earlier = before if when == "after 3" else ()
+                state = after(detector, (*earlier, text))
+                right = state.language == language and state.foreign is None
+                keys = [band(text), "all"] + (["3+"] if band(text) not in {"1", "2"} else [])
+                for key in keys:
+                    hits[key].append(right)
+                if not right:
+                    errors.append(
+                        f"{name} {when}: {language} -> {state.foreign or state.language}: {text}"
+                    )
+            cells = [share(hits[column]) for column in (*columns, "3+", "all")]
+            print(f"| {language} | {when} | " + " | ".join(cells) + " |")
+
+
+def share(hits: list[bool]) -> str:
+    """A cell: percentage and count."""
+    return f"{100 * sum(hits) / len(hits):.1f} ({len(hits)})" if hits else "-"
+
+
+def groups(detector: Detector, errors: Errors) -> bool:
+    """The project's own samples; whether all the targets hold."""
+    good = True
+    print("\n| samples | language | right |\n|---|---|---|")
+    document = YAML(typ="safe").load(SAMPLES.read_text(encoding="utf-8"))
+    for group, languages in document.items():
+        kind = group.removesuffix("_fresh")
+        for language, texts in languages.items():
+            hits = [right(detector, kind, language, text) for text in texts]
+            errors += [
+                f"{group} {language}: {text} -> {after(detector, text.split(' | '))}"
+                for text, hit in zip(texts, hits, strict=True)
+                if not hit
+            ]
+            print(f"| {group} | {language} | {share(hits)} |")
+            if kind == "tricky":
+                kept = [after(detector, [text]).language == language for text in texts]
+                errors += [
+                    f"{group} not kept: {text} -> {after(detector, [text]).language}"
+                    for text, hit in zip(texts, kept, strict=True)
+                    if not hit
+                ]
+                print(f"| {group}, answered in {language} | {language} | {share(kept)} |")
+            good = good and sum(hits) >= len(hits) * (1.0 if kind == "tricky" else 0.9)
+    return good
+
+
+def right(detector: Detector, kind: str, language: str, text: str) -> bool:
+    """Whether one sample comes out as its group says."""
+    if kind == "shared":
+        return all(after(detector, (*BEFORE[spoken], text)).language == spoken for spoken in BEFORE)
+    state = after(detector, text.split(" | "))
+    if kind == "foreign":
+        return state.foreign == language
+    if kind == "tricky":
+        return state.foreign is None
+    return state.language == language and state.foreign is None
+
+
+def main() -> int:
+    """Print everything."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--errors", action="store_true", help="print every message that went wrong")
+    parser.add_argument(
+        "--no-test", action="store_true", help="leave nlu_test.yml out (for tuning)"
+    )
+    asked = parser.parse_args()
+    started = time.perf_counter()
+    detector = Detector(data_dir=ROOT / "data/nlu")
+    print(f"built in {time.perf_counter() - started:.2f} s")
+    errors: Errors = []
+    texts: list[str] = []
+    for name in HELD_OUT[:1] if asked.no_test else HELD_OUT:
+        pairs = held_out(ROOT / "tests/rasa" / name)
+        texts += [text for _, text in pairs]
+        table(detector, name, pairs, errors)
+    good = groups(detector, errors)
+    took = []
+    for text in texts:
+        began = time.perf_counter()
+        detector.guess(text)
+        took.append(time.perf_counter() - began)
+    print(
+        f"\nguess: median {statistics.median(took) * 1e3:.3f} ms, slowest {max(took) * 1e3:.1f} ms"
+    )
+    if asked.errors:
+        print("\n" + "\n".join(errors))
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

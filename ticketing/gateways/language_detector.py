@@ -1,0 +1,144 @@
+"""Language guesses: a model learnt from the project's own sentences, and lingua for foreign ones.
+
+lingua alone guesses short messages badly ("hello" is Spanish to it, "I want a refund" 0.60
+English), so the served languages are told apart by `ticketing.domain.language_model`. lingua is
+asked only about messages that hold small words of a language we do not serve; then both must agree
+(docs/language.md).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from lingua import Language, LanguageDetectorBuilder
+
+from ticketing.domain.language import DEFAULT, SERVED, Guess
+from ticketing.domain.language_model import LanguageModel, Weighed, posterior, words_of
+from ticketing.domain.language_signs import language_of_script, requested_language
+from ticketing.domain.language_words import (
+    COMMON,
+    FOREIGN,
+    FOREIGN_LETTERS,
+    LAUGHTER,
+    LEANING,
+    NEUTRAL,
+)
+
+_LINGUA = {
+    Language.PORTUGUESE: "pt",
+    Language.ENGLISH: "en",
+    Language.SPANISH: "es",
+    Language.FRENCH: "fr",
+    Language.GERMAN: "de",
+    Language.ITALIAN: "it",
+    Language.DUTCH: "nl",
+    Language.POLISH: "pl",
+    Language.TURKISH: "tr",
+}
+_SURE = 0.99  # a script, or the customer's own words, leave no doubt worth a number
+_LEAST_FOREIGN_WORDS = 3
+_LEAST_SIGNS = 2  # different small words of the foreign language
+_SIGN_DOUBT = 0.4  # each small word that no served language knows leaves this much of the doubt
+
+_EXAMPLE = re.compile(r"^\s{4,}- (.+?)\s*$")
+_ENTITY = re.compile(r"\[([^\]]+)\](?:\([^)]*\)|\{[^}]*\})")
+_NOT_SENTENCES = re.compile(r"^\s*- (?:synonym|regex|lookup):")
+_INTENT = re.compile(r"^\s*- intent:")
+
+
+def read_examples(folder: Path) -> Iterator[str]:
+    """The example sentences of the Rasa training files in a folder; none when it is not there.
+
+    Reads the one shape the files have (`    - text` under an intent): a YAML parser takes seconds
+    for what is needed at every start. Entity annotations keep their text only.
+    """
+    for path in sorted(folder.glob("*.yml")):
+        sentences = False
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if _INTENT.match(line):
+                sentences = True
+            elif _NOT_SENTENCES.match(line):
+                sentences = False
+            elif sentences and (found := _EXAMPLE.match(line)):
+                yield _ENTITY.sub(r"\1", found[1])
+
+
+class Detector:
+    """`ticketing.services.ports.LanguageDetector`; only read once built: threads may share it."""
+
+    def __init__(self, *, data_dir: Path) -> None:
+        """Learn the served languages.
+
+        Args:
+            data_dir: Holds one folder of training files per language (`pt/`, `en/`, `es/`). Where
+                one is missing, the built-in words alone must do.
+        """
+        self._model = LanguageModel(
+            {language: read_examples(data_dir / language) for language in SERVED},
+            common=COMMON,
+            neutral=NEUTRAL,
+            leaning=LEANING,
+        )
+        self._signs = {name: frozenset(listed.split()) for name, listed in FOREIGN.items()}
+        self._lingua = (
+            LanguageDetectorBuilder.from_languages(*_LINGUA)
+            .with_preloaded_language_models()  # not in the middle of a customer's turn
+            .build()
+        )
+
+    def guess(self, text: str) -> Guess | None:
+        """The guess for a text; None when there is nothing to judge by (a number, a link, 👍)."""
+        requested = requested_language(text)
+        script = language_of_script(text)
+        if script is not None:
+            return Guess(script, _SURE, SERVED[0], 0.0, len(text.split()), script=True)
+        words = words_of(text)
+        if not words:
+            return None
+        weighed = self._model.weigh(words)
+        evidence = posterior(weighed.scores)
+        served = max(SERVED, key=evidence.__getitem__)
+        if requested is not None and requested not in SERVED:
+            language, confidence = requested, _SURE
+        else:
+            language, confidence = self._foreign(words, weighed) or (served, evidence[served])
+        return Guess(
+            language,
+            confidence,
+            served,
+            evidence[served],
+            weighed.words,
+            telling=weighed.telling[served],
+            evidence=evidence,
+            requested=requested,
+        )
+
+    def _foreign(self, words: list[str], weighed: Weighed) -> tuple[str, float] | None:
+        """A language we do not serve, with the confidence; None when there is no good sign of one.
+
+        Names, brands, codes and slang look foreign letter by letter; small words like "nicht" or
+        "vous" do not occur in them.
+        """
+        if weighed.words < _LEAST_FOREIGN_WORDS or LAUGHTER in words:
+            return None
+        signs = {name: self._signs_of(name, words) for name in self._signs}
+        best = max(signs, key=lambda name: len(signs[name]))
+        own = sum(1 for word in signs[best] if not self._model.knows(word))
+        if own == 0 or len(signs[best]) < _LEAST_SIGNS:
+            return None
+        if weighed.telling[DEFAULT] >= len(signs[best]):
+            return None  # a Brazilian who drops a few foreign words
+        # Neighbours share words: Italian looks Spanish. Then most of the words must be unknown.
+        unknown = len(words) - weighed.known
+        if len(signs[best]) <= max(weighed.telling.values()) and 2 * unknown < len(words):
+            return None
+        heard = self._lingua.compute_language_confidence_values(" ".join(words))[0]
+        if _LINGUA[heard.language] != best:
+            return None
+        return best, 1 - (1 - heard.value) * _SIGN_DOUBT**own
+
+    def _signs_of(self, language: str, words: list[str]) -> list[str]:
+        listed, letters = self._signs[language], FOREIGN_LETTERS.get(language, frozenset())
+        return [word for word in words if word in listed or not letters.isdisjoint(word)]
