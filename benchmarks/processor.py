@@ -23,9 +23,12 @@ class Watch:
     def seconds(self) -> dict[str, float]:
         """Processor seconds each has used so far; empty where there is no /proc."""
         times = _times()
+        own = set(self.pids.values())
         return {
             name: sum(
-                used for pid, (parent, used) in times.items() if root in {pid, parent}
+                used
+                for pid, (parent, used) in times.items()
+                if pid == root or (parent == root and pid not in own)
             )
             for name, root in self.pids.items()
             if root in times

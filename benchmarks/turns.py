@@ -176,7 +176,9 @@ async def _measure(scale: Scale) -> report.Result:
         db = Database(make_engine(ponte.addresses["PONTE_DATABASE_URL"], pool_size=1))
         try:
             say(f"one message at a time, {scale.idle} turns of each side")
-            watch = Watch({**ponte.pids, "plain Rasa": rasa.process.pid, "benchmark": os.getpid()})
+            watch = Watch(
+                {**ponte.pids, "plain Rasa": rasa.process.pid, "this program": os.getpid()}
+            )
             return await Bench(ponte, rasa, sink, db, scale, watch).run()
         finally:
             await db.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
-from ponte.migrate import MIGRATION_LOCK, database_url_of
+from ponte.migrate import LOCK_TIMEOUT, MIGRATION_LOCK, database_url_of
 from ticketing.db.engine import with_driver
 from ticketing.db.tables import Base
 
@@ -27,7 +27,10 @@ def run() -> None:
             # Two processes that migrate at once take turns; the second finds nothing left to do.
             # First this wait, then the time limit: it must not apply to the waiting.
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-            connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+            patience = context.config.attributes.get("lock_timeout", LOCK_TIMEOUT)
+            connection.execute(
+                text("SELECT set_config('lock_timeout', :patience, true)"), {"patience": patience}
+            )
             context.run_migrations()
     engine.dispose()
 

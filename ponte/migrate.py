@@ -17,6 +17,7 @@ from ponte.settings import Settings
 from ticketing.db.engine import with_driver
 
 MIGRATION_LOCK = 0x504F4E5445  # "PONTE": the key of the advisory lock, the same in every version
+LOCK_TIMEOUT = "5s"  # customers wait behind a migration that waits for its lock
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
 _ONE_AT_A_TIME = threading.Lock()  # alembic keeps its context in a module

@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,10 +28,17 @@ SAMPLES = ROOT / "tests/ticketing/gateways/language_samples.yml"
 HELD_OUT = ("nlu_validation.yml", "nlu_test.yml")
 BANDS = ((1, 1, "1"), (2, 2, "2"), (3, 3, "3"), (4, 6, "4-6"), (7, 999, "7+"))
 # What came before the message in question, for the figures "after 3 messages".
-BEFORE = {
+BEFORE: dict[str, tuple[str, ...]] = {
     "pt": ("oi", "cadê meu pedido", "não chegou ainda"),
     "en": ("hi", "where is my order", "it has not arrived yet"),
     "es": ("hola", "dónde está mi pedido", "todavía no llegó"),
+}
+
+# A greeting in another language: Brazilians say hello too, and foreigners learn "oi" first.
+WRONG_START: dict[str, tuple[str, ...]] = {
+    "pt": ("hello",),
+    "en": ("oi", "bom dia"),
+    "es": ("oi", "bom dia"),
 }
 
 Errors = list[str]
@@ -68,13 +75,18 @@ def table(detector: Detector, name: str, pairs: list[tuple[str, str]], errors: E
     columns = [column for _, _, column in BANDS]
     print("| language | message | " + " | ".join(columns) + " | 3+ | all |")
     print("|---" * (len(columns) + 4) + "|")
-    for when in ("first", "after 3"):
-        for language, before in BEFORE.items():
+    nothing: dict[str, tuple[str, ...]] = dict.fromkeys(BEFORE, ())
+    starts: dict[str, Mapping[str, tuple[str, ...]]] = {
+        "first": nothing,
+        "after 3": BEFORE,
+        "after hello/oi": WRONG_START,
+    }
+    for when, start in starts.items():
+        for language, earlier in start.items():
             hits: dict[str, list[bool]] = defaultdict(list)
             for truth, text in pairs:
                 if truth != language:
                     continue
-                earlier = before if when == "after 3" else ()
                 state = after(detector, (*earlier, text))
                 right = state.language == language and state.foreign is None
                 keys = [band(text), "all"] + (["3+"] if band(text) not in {"1", "2"} else [])

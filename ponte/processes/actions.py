@@ -25,6 +25,7 @@ from ponte.processes.wiring import (
     make_database,
     read_policy,
     serve,
+    until_done,
 )
 from ponte.settings import Settings
 from ticketing.services import decisions, handoffs
@@ -56,13 +57,16 @@ def make_app(settings: Settings) -> Sanic[Any, Any]:
     ]
     app = create_app(actions, secret=settings.ponte_bot_secret.get_secret_value())
 
-    @app.before_server_start
-    async def prepare(_app: Sanic[Any, Any]) -> None:
+    async def remember_policy() -> None:
         async with db.transaction() as session:
             await handoffs.sync_queues(session, policy=loaded.policy)
             await decisions.remember_policy(
                 session, version=loaded.policy.version, source=loaded.source, now=clock.now()
             )
+
+    @app.after_server_start
+    async def prepare(server: Sanic[Any, Any]) -> None:
+        server.add_task(until_done("remember_policy", remember_policy))
 
     @app.after_server_stop
     async def release(_app: Sanic[Any, Any]) -> None:

@@ -12,28 +12,28 @@ import httpx
 import structlog
 from sanic import Sanic
 from sqlalchemy import text
-from ticketing.api.app import Deps, create_blueprints
-from ticketing.gateways.lingua_detector import LinguaDetector
 
 from channels.whatsapp.client import WhatsAppClient
 from kit.clock import SystemClock
 from ponte.processes.notification_parts import notice_statuses
 from ponte.processes.simulator_proxy import create_blueprint as simulator_blueprint
 from ponte.processes.wiring import (
-    ROOT,
     configure_process,
     make_clock,
     make_database,
     make_jitter,
     read_policy,
     serve,
+    until_done,
 )
 from ponte.settings import Settings
+from ticketing.api.app import Deps, create_blueprints
 from ticketing.api.health import create_blueprint as health_blueprint
 from ticketing.api.webhooks import WebhookDeps
 from ticketing.api.webhooks import create_blueprint as webhook_blueprint
 from ticketing.console.app import create_blueprints as console_blueprints
 from ticketing.db.engine import Database
+from ticketing.gateways.lingua_detector import LinguaDetector
 from ticketing.gateways.rasa_bot import RasaBot
 from ticketing.gateways.whatsapp_sender import WhatsAppSender
 from ticketing.services import handoffs
@@ -166,8 +166,11 @@ def _attach(app: Sanic[Any, Any], engines: Engines, db: Database, http: httpx.As
 
     @app.after_server_start
     async def start(_app: Sanic[Any, Any]) -> None:
-        async with db.transaction() as session:
-            await handoffs.sync_queues(session, policy=engines.turns.policy)
+        async def sync_queues() -> None:
+            async with db.transaction() as session:
+                await handoffs.sync_queues(session, policy=engines.turns.policy)
+
+        tasks.append(asyncio.create_task(until_done("sync_queues", sync_queues)))
         for name, sweep in (
             ("inbound", engines.inbound.sweep),
             ("turns", engines.turns.sweep),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import structlog
 from sanic import Sanic
 
 from handoff.policy import HandoffPolicy
@@ -18,6 +20,10 @@ from kit.logging import configure_logging
 from ponte.holiday_dates import holiday_dates
 from ponte.settings import Settings
 from ticketing.db.engine import Database, make_engine
+
+log = structlog.get_logger()
+
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 5.0
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -63,6 +69,18 @@ def read_policy(path: Path = ROOT / "handoff.yml") -> LoadedPolicy:
 def make_jitter() -> Callable[[], float]:
     """Numbers in [0, 1) for retry delays; they need no secrecy."""
     return random.random
+
+
+async def until_done(name: str, job: Callable[[], Awaitable[None]]) -> None:
+    """Do something once, trying again while the database is away: a process starts without it."""
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            return await job()
+        except Exception:
+            log.exception("start.job_failed", job_name=name, retry_in_seconds=pause)
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
 
 def serve(app: Sanic[Any, Any], *, host: str, port: int) -> int:

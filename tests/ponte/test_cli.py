@@ -108,6 +108,7 @@ def test_a_generated_password_is_printed_once(
 )
 def test_a_wrong_value_of_an_agent_is_named(
     database: str,
+    *,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     more: list[str],

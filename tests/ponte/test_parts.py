@@ -189,8 +189,10 @@ def test_warnings_in_logs_are_shown_and_the_rest_is_not(tmp_path: Path) -> None:
 def test_the_mailbox_keeps_mails_as_files_and_no_address_in_its_log(tmp_path: Path) -> None:
     port = free_ports(1)[0]
     with subprocess.Popen(
-        [sys.executable, "-m", "ponte.processes.mailbox", "--port", str(port)]
-        + ["--folder", str(tmp_path / "mails")],
+        [
+            *(sys.executable, "-m", "ponte.processes.mailbox"),
+            *("--port", str(port), "--folder", str(tmp_path / "mails")),
+        ],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,

@@ -1,7 +1,5 @@
 """`ponte up` with real engines and supervisor, and small programs in place of the real ones."""
 
-
-
 from __future__ import annotations
 
 import sys

@@ -20,6 +20,9 @@ DEFAULT = "pt"
 # of customers; once a language is settled, people rarely change it.
 FIRST_PRIOR = 0.80
 SETTLED_PRIOR = 0.90
+# After one foreign word ("hello") the customer may still be a Brazilian.
+DOUBTED_PRIOR = 0.55
+DOUBTED_DEFAULT = 0.40
 CLEAR = 0.85  # one message of at least CLEAR_WORDS words at this probability is enough
 CLEAR_WORDS = 3
 CLEAR_TELLING = 2  # ... of which so many are words that only the other language has
@@ -106,18 +109,17 @@ def update(state: LanguageState, guess: Guess | None) -> LanguageState:
     telling = guess.words if guess.telling is None else guess.telling
     if seen != guess.served_language:
         telling = 0
+    elif seen == DEFAULT and not state.settled and guess.words > 1:
+        telling = max(telling, 1)  # the way back to the default needs no better proof
     clear = probability >= CLEAR and guess.words >= CLEAR_WORDS and telling >= CLEAR_TELLING
+    likely = probability >= LIKELY and telling >= 1
+    agreed = likely and state.candidate == seen
     enough = FIRST_OF_SEVERAL if guess.words >= CLEAR_WORDS else FIRST
     first = not state.settled and probability >= enough and telling >= 1
-    agreed = state.candidate == seen and probability >= LIKELY and telling >= 1
-    if clear or agreed:
-        return LanguageState(seen, settled=True)
-    if first:
+    if clear or agreed or first:
         # "hello" alone does not settle: Brazilians say it too, and their next words tell.
-        return LanguageState(seen, settled=guess.words > 1)
-    if probability >= LIKELY and telling >= 1:
-        return replace(present, candidate=seen)
-    return present
+        return LanguageState(seen, settled=clear or agreed or guess.words > 1)
+    return replace(present, candidate=seen if likely else state.candidate)
 
 
 def _is_foreign(guess: Guess) -> bool:
@@ -133,17 +135,26 @@ def _with_prior(state: LanguageState, guess: Guess) -> tuple[str, float]:
     if not evidence:
         rest = (1 - guess.served_confidence) / (len(SERVED) - 1)
         evidence = dict.fromkeys(SERVED, rest) | {guess.served_language: guess.served_confidence}
-    home = SETTLED_PRIOR if state.settled else FIRST_PRIOR
-    other = (1 - home) / (len(SERVED) - 1)
-    joint = {
-        language: evidence.get(language, 0.0) * (home if language == state.language else other)
-        for language in SERVED
-    }
+    prior = _prior(state)
+    joint = {language: evidence.get(language, 0.0) * prior[language] for language in SERVED}
     total = sum(joint.values())
     if total <= 0:
-        return state.language, home
+        return state.language, prior[state.language]
     seen = max(SERVED, key=joint.__getitem__)
     return seen, joint[seen] / total
+
+
+def _prior(state: LanguageState) -> dict[str, float]:
+    """How likely each language is before the message is read."""
+    if not state.settled and state.language != DEFAULT:
+        rest = (1 - DOUBTED_PRIOR - DOUBTED_DEFAULT) / (len(SERVED) - 2)
+        return dict.fromkeys(SERVED, rest) | {
+            state.language: DOUBTED_PRIOR,
+            DEFAULT: DOUBTED_DEFAULT,
+        }
+    home = SETTLED_PRIOR if state.settled else FIRST_PRIOR
+    other = (1 - home) / (len(SERVED) - 1)
+    return dict.fromkeys(SERVED, other) | {state.language: home}
 
 
 def _confirmed(present: LanguageState, guess: Guess, probability: float) -> LanguageState:

@@ -17,10 +17,9 @@ from dataclasses import dataclass
 
 from ticketing.domain.language_words import LAUGHTER
 
-_LINK = re.compile(r"\S*(?:://|www\.|@)\S*|\S+\.(?:com|net|org|br)\b\S*")
+_CODE_OR_LINK = re.compile(r"\d|://|www\.|@|\.(?:com|net|org|br)\b")
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
 _STRETCHED = re.compile(r"([^\W\d_])\1{2,}")
-_CODE = re.compile(r"\S*\d\S*")
 _LAUGHTER = re.compile(r"(?:k{2,}|(?:rs){2,}r?|(?:[ks]{2}){2,}[ks]?|[hu]*(?:ua){2,}h?)")
 _LAUGH_OF_ALL = re.compile(r"a?(?:h[aeiou]){2,}h?|hm+|m{2,}|z{2,}|rs")
 
@@ -33,13 +32,14 @@ _PLAIN_COUNT = 0.7  # weight of the copy without accents: phones write both
 _UNKNOWN_WEIGHT = 0.35
 _UNKNOWN_LIMIT = 2.0  # natural log units from the best to any other language, per unknown word
 # A known word proves at most this much: seen once it may be missing from the other languages by
-# chance alone ("gato" is Spanish too), seen twenty times hardly. One word never proves over 400 to 1.
+# chance alone ("gato" is Spanish too), seen twenty times hardly. One word never proves more than
+# 400 to 1.
 _SEEN_ONCE_LIMIT = 1.5
 _SEEN_GROWTH = 1.5
 _KNOWN_LIMIT = 6.0
 _TELLING = 1.0  # natural log units by which a telling word's language leads
 _EDGE = "\x02"
-_NEVER = 1e-300
+_LONGEST_WORD = 32  # letters; longer is gibberish, and must not take long
 
 
 def plain(word: str) -> str:
@@ -55,7 +55,7 @@ def words_of(text: str) -> list[str]:
     once: "la la la la" proves no more than "la".
     """
     folded = unicodedata.normalize("NFKC", text).replace("\u2019", "'").lower()
-    folded = _CODE.sub(" ", _LINK.sub(" ", folded))
+    folded = " ".join(part for part in folded.split() if not _CODE_OR_LINK.search(part))
     folded = _STRETCHED.sub(r"\1\1", folded)
     found = (
         LAUGHTER if _LAUGHTER.fullmatch(word) else word
@@ -84,7 +84,7 @@ class _Letters:
                 self._totals[context] += count
 
     def probability(self, word: str) -> float:
-        padded = _EDGE + word + _EDGE
+        padded = _EDGE + word[:_LONGEST_WORD] + _EDGE
         product = 1.0
         for at in range(1, len(padded)):
             probability = 1 / 64  # about as many letters as the three languages use
@@ -97,8 +97,7 @@ class _Letters:
                 count = self._counts.get(padded[start : at + 1], 0.0)
                 probability = (count + kinds * probability) / (seen + kinds)
             product *= probability
-        # A word of hundreds of letters ends at zero, which has no logarithm.
-        return max(product, _NEVER)
+        return product
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +144,8 @@ class LanguageModel:
             counts: defaultdict[str, float] = defaultdict(float)
             for word in set(listed.split()):
                 counts[word] += _COMMON_COUNT
-            for word, count in _count(examples.get(language, ())).items():
-                counts[word] += count
+            for word, seen in _count(examples.get(language, ())).items():
+                counts[word] += seen
             for word, count in list(counts.items()):
                 if (bare := plain(word)) != word:
                     counts[bare] += _PLAIN_COUNT * count

@@ -28,12 +28,13 @@ _SCRIPTS = {
 # Letters that tell a language from others of its script.
 _TELLING = {"uk": frozenset("іїєґ"), "fa": frozenset("پچژگ")}
 _PARENT = {"uk": "ru", "fa": "ar"}
-# Kaomoji such as (ノ◕ヮ◕)ノ and Σ(゚Д゚) put single foreign letters between signs; a word of Chinese
+# Kaomoji put single foreign letters between signs; a word of Chinese
 # has two characters, a word of an alphabet three letters.
 _SHORTEST = {"zh": 2, "ja": 2, "ko": 2}
 _SHORTEST_ALPHABET = 3
 # Order numbers, models and links are Latin in every language.
-_CODE = re.compile(r"[!-~]*(?:[0-9]|://|www\.|@)[!-~]*")
+_CODE = re.compile(r"[0-9]|://|www\.|@")
+_LATIN_RUN = re.compile(r"[!-~]+")
 
 
 def _script(letter: str) -> str | None:
@@ -52,7 +53,9 @@ def language_of_script(text: str) -> str | None:
     Decorated letters (bold, circled, full width) count as the Latin ones they stand for. Most of
     the text must be in the script, and at least one word of it: Brazilians use kaomoji.
     """
-    folded = _CODE.sub(" ", unicodedata.normalize("NFKC", text))
+    folded = _LATIN_RUN.sub(
+        lambda run: " " if _CODE.search(run[0]) else run[0], unicodedata.normalize("NFKC", text)
+    )
     # Vowel signs and tones would cut words of Thai and Hindi into pieces.
     folded = "".join(sign for sign in folded if not unicodedata.category(sign).startswith("M"))
     counts: Counter[str] = Counter()
@@ -83,10 +86,9 @@ _NAMES = {
     "pt": r"portugu[eê]se?s?|portugues",
     "en": r"ingl[eê]s|ingl[eé]s|english|inglish",
     "es": r"espa[nñ]ol|espanhol|spanish|castellano",
-    "fr": r"fran[cç]ais|french|franc[eê]s",
-    "de": r"deutsch|german|alem[aã]o|alem[aá]n",
-    "it": r"italiano|italian",
 }
+# The name in the language itself.
+_OWN_NAMES = {"pt": r"portugu[eê]s", "en": r"english", "es": r"espa[nñ]ol|castellano"}
 _POLITE = (
     r"(?:please|pls|plz|por favor|porfa|pfv|pfvr|s'il (?:vous|te) pla[iî]t|svp|bitte|per favore|"
     r"obrigad[oa]|thanks|thank you|gracias|merci|danke|grazie)"
@@ -122,9 +124,11 @@ _REQUESTS = {
             rf"(?:{_GAP}{_POLITE})*[\s,.;!?]*",
             re.IGNORECASE,
         ),
-        # The message ends with it, with the courtesy: "I need help, in english please".
+        # The message ends with it, with the courtesy: "I need help, in english please". Who writes
+        # "manda o manual em inglês por favor" wants a manual, hence the language's own name only.
         re.compile(
-            rf"(?<!\w){_PREPOSITION}\s+(?:{name}){_GAP}{_POLITE}[\s,.;!?]*\Z", re.IGNORECASE
+            rf"(?<!\w)(?:in|em|en)\s+(?:{_OWN_NAMES[language]}){_GAP}{_POLITE}[\s,.;!?]*\Z",
+            re.IGNORECASE,
         ),
     )
     for language, name in _NAMES.items()
@@ -141,9 +145,20 @@ _OWN_WORDS = {
         r"(?<!\w)no (?:hablo|entiendo|comprendo|s[eé]) (?:el |en )?portugu[eé]s(?!\w)",
         re.IGNORECASE,
     ),
-    "fr": re.compile(r"(?<!\w)(?:parlez[- ]vous|vous parlez) fran[cç]ais(?!\w)", re.IGNORECASE),
-    "de": re.compile(r"(?<!\w)(?:sprechen sie|sprichst du) deutsch(?!\w)", re.IGNORECASE),
-    "it": re.compile(r"(?<!\w)(?:parlate|parla|parli) italiano\?", re.IGNORECASE),
+    # Languages not served: only in whole phrases, since "alemão", "italiano" and "Deutsch" are also
+    # what Brazilians call people and things.
+    "fr": re.compile(
+        r"(?<!\w)(?:parlez[- ]vous|vous parlez|en) fran[cç]ais(?!\w)|"
+        r"(?<!\w)fran[cç]ais,? (?:s'il (?:vous|te) pla[iî]t|svp)(?!\w)",
+        re.IGNORECASE,
+    ),
+    "de": re.compile(
+        r"(?<!\w)(?:sprechen sie|sprichst du|auf) deutsch(?!\w)|(?<!\w)deutsch,? bitte(?!\w)",
+        re.IGNORECASE,
+    ),
+    "it": re.compile(
+        r"(?<!\w)(?:parlate|in) italiano(?!\w)|(?<!\w)italiano,? per favore(?!\w)", re.IGNORECASE
+    ),
 }
 _DENIED = re.compile(
     r"(?<!\w)(?:n[aã]o|no|don't|dont|not|nicht|ne|pas)\s+(?:\w+\s+){0,2}"

@@ -199,5 +199,5 @@ FOREIGN: Mapping[str, str] = {
     çok daha en gibi kadar sonra önce şimdi bugün dün yarın her hiç bana beni benim sana size bize
     onu olan olarak oldu olmadı geldi gelecek alabilirim yapabilirim istemiyorum mısınız musunuz
     istiyorum edebilirim lütfen teşekkürler merhaba selam günler siparişim siparişimi sipariş
-    paketim param iade iptal hala gelmedi yardım edin benim acaba sorum edilecek""",
+    paketim param iade iptal hala gelmedi yardım edin benim acaba sorum edilecek""",  # noqa: RUF001 - Turkish has an i without a dot
 }

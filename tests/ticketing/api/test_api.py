@@ -9,11 +9,14 @@ import jsonschema
 import pytest
 from sanic import Sanic
 
+from kit.clock import FakeClock
 from tests.ticketing.desk import PASSWORD, Desk, make_desk
 from ticketing.api.app import create_blueprints
+from ticketing.api.calls import Route
 from ticketing.api.openapi import PREFIX, openapi_document
 from ticketing.api.routes import ROUTES
 from ticketing.db import tables
+from ticketing.db.engine import Database
 from ticketing.domain.enums import Role
 from ticketing.domain.ticket import ROLES, has_role
 from ticketing.http.problems import CODES
@@ -47,16 +50,18 @@ class Client:
 
 
 @pytest.fixture
-async def desk(db, clock) -> Desk:
+async def desk(db: Database, clock: FakeClock) -> Desk:
     return await make_desk(db, clock)
 
 
 @pytest.fixture
-def api(desk) -> Client:
+def api(desk: Desk) -> Client:
     return Client(desk)
 
 
-async def test_a_login_gives_a_token_and_a_cookie_that_scripts_cannot_read(desk, api):
+async def test_a_login_gives_a_token_and_a_cookie_that_scripts_cannot_read(
+    desk: Desk, api: Client
+) -> None:
     await desk.agent("ana")
     response = await api.ask(
         "POST", "/login", json={"email": " ANA@example.com ", "password": PASSWORD}
@@ -73,7 +78,9 @@ async def test_a_login_gives_a_token_and_a_cookie_that_scripts_cannot_read(desk,
     ("email", "password"),
     [("ana@example.com", "wrong password"), ("nobody@example.com", PASSWORD)],
 )
-async def test_a_refused_login_never_says_what_was_wrong(desk, api, email, password):
+async def test_a_refused_login_never_says_what_was_wrong(
+    desk: Desk, api: Client, email: str, password: str
+) -> None:
     await desk.agent("ana")
     response = await api.ask("POST", "/login", json={"email": email, "password": password})
     assert response.status == 401
@@ -83,7 +90,9 @@ async def test_a_refused_login_never_says_what_was_wrong(desk, api, email, passw
     assert answers == {key: value for key, value in other.json.items() if key != "instance"}
 
 
-async def test_five_wrong_passwords_lock_the_account_also_for_the_right_one(desk, api):
+async def test_five_wrong_passwords_lock_the_account_also_for_the_right_one(
+    desk: Desk, api: Client
+) -> None:
     await desk.agent("ana")
     body = {"email": "ana@example.com", "password": "wrong password"}
     for _ in range(5):
@@ -96,7 +105,7 @@ async def test_five_wrong_passwords_lock_the_account_also_for_the_right_one(desk
     assert (agent.failed_logins, agent.locked_until) == (0, None)
 
 
-async def test_a_session_ends_when_idle_and_when_old(desk, api):
+async def test_a_session_ends_when_idle_and_when_old(desk: Desk, api: Client) -> None:
     await desk.agent("ana")
     token = await api.log_in("ana")
     for _ in range(3):
@@ -109,7 +118,9 @@ async def test_a_session_ends_when_idle_and_when_old(desk, api):
     assert (await api.ask("GET", "/me", token=token)).status == 401
 
 
-async def test_logging_out_and_being_disabled_end_the_session_at_once(desk, api):
+async def test_logging_out_and_being_disabled_end_the_session_at_once(
+    desk: Desk, api: Client
+) -> None:
     await desk.agent("ana")
     await desk.agent("root", role=Role.ADMIN)
     token, admin = await api.log_in("ana"), await api.log_in("root")
@@ -126,7 +137,7 @@ async def test_logging_out_and_being_disabled_end_the_session_at_once(desk, api)
     assert (await desk.row(ticket_id)).agent_id is None
 
 
-async def test_the_last_admin_cannot_be_disabled(desk, api):
+async def test_the_last_admin_cannot_be_disabled(desk: Desk, api: Client) -> None:
     await desk.agent("root", role=Role.ADMIN)
     token = await api.log_in("root")
     response = await api.ask("POST", f"/agents/{desk.people['root']}/disable", token=token)
@@ -135,7 +146,9 @@ async def test_the_last_admin_cannot_be_disabled(desk, api):
 
 @pytest.mark.parametrize("role", [None, *ROLES], ids=str)
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-async def test_every_route_lets_in_exactly_the_roles_of_its_table(desk, api, route, role):
+async def test_every_route_lets_in_exactly_the_roles_of_its_table(
+    desk: Desk, api: Client, route: Route, role: Role | None
+) -> None:
     await desk.agent("boss", role=Role.ADMIN)
     token = None
     if role is not None:
@@ -157,7 +170,7 @@ async def test_every_route_lets_in_exactly_the_roles_of_its_table(desk, api, rou
         assert (response.status, code) == (403, "role_not_allowed")
 
 
-async def test_an_agent_sees_and_touches_only_their_queues(desk, api):
+async def test_an_agent_sees_and_touches_only_their_queues(desk: Desk, api: Client) -> None:
     await desk.agent("ana", queues=("n1_support",))
     mine, foreign = await desk.ticket(), await desk.ticket(queue="n2_billing")
     token = await api.log_in("ana")
@@ -176,7 +189,7 @@ async def test_an_agent_sees_and_touches_only_their_queues(desk, api):
         assert response.status == 403, path
 
 
-async def test_a_whole_ticket_from_take_to_resolve(desk, api):
+async def test_a_whole_ticket_from_take_to_resolve(desk: Desk, api: Client) -> None:
     await desk.agent("ana")
     ticket_id = await desk.ticket()
     token = await api.log_in("ana")
@@ -204,7 +217,7 @@ async def test_a_whole_ticket_from_take_to_resolve(desk, api):
     assert (again.status, again.json["code"]) == (409, "invalid_transition")
 
 
-async def test_the_loser_of_a_take_gets_a_clear_409(desk, api):
+async def test_the_loser_of_a_take_gets_a_clear_409(desk: Desk, api: Client) -> None:
     await desk.agent("ana")
     await desk.agent("bia")
     ticket_id = await desk.ticket()
@@ -221,7 +234,7 @@ async def test_the_loser_of_a_take_gets_a_clear_409(desk, api):
     assert response.headers["content-type"] == "application/problem+json"
 
 
-async def test_a_version_conflict_says_both_versions(desk, api):
+async def test_a_version_conflict_says_both_versions(desk: Desk, api: Client) -> None:
     await desk.agent("sofia", role=Role.SUPERVISOR)
     ticket_id = await desk.ticket()
     token = await api.log_in("sofia")
@@ -255,7 +268,9 @@ async def test_a_version_conflict_says_both_versions(desk, api):
         ("assign", {"agent_id": "me"}, "agent_id", None),
     ],
 )  # fmt: skip
-async def test_a_wrong_value_is_named_with_what_is_allowed(desk, api, verb, body, field, allowed):
+async def test_a_wrong_value_is_named_with_what_is_allowed(
+    desk: Desk, api: Client, *, verb: str, body: dict[str, Any], field: str, allowed: Any
+) -> None:
     await desk.agent("sofia", role=Role.SUPERVISOR)
     ticket_id = await desk.ticket()
     token = await api.log_in("sofia")
@@ -276,7 +291,9 @@ async def test_a_wrong_value_is_named_with_what_is_allowed(desk, api, verb, body
         (b" " * 70_000, "application/json", "too_large"),
     ],
 )
-async def test_a_body_that_cannot_be_read_is_refused(desk, api, content, content_type, code):
+async def test_a_body_that_cannot_be_read_is_refused(
+    desk: Desk, api: Client, content: bytes, content_type: str, code: str
+) -> None:
     await desk.agent("ana")
     ticket_id = await desk.ticket()
     response = await api.ask(
@@ -300,13 +317,13 @@ async def test_a_body_that_cannot_be_read_is_refused(desk, api, content, content
         ("agent=somebody", "agent.uuid"),
     ],
 )
-async def test_a_wrong_filter_is_named(desk, api, query, field):
+async def test_a_wrong_filter_is_named(desk: Desk, api: Client, query: str, field: str) -> None:
     await desk.agent("ana")
     response = await api.ask("GET", f"/tickets?{query}", token=await api.log_in("ana"))
     assert (response.status, response.json["field"]) == (422, field)
 
 
-async def test_pages_hold_every_ticket_once_the_most_urgent_first(desk, api):
+async def test_pages_hold_every_ticket_once_the_most_urgent_first(desk: Desk, api: Client) -> None:
     await desk.agent("ana")
     for priority in ("low", "urgent", "normal", "high", "normal", "urgent", "low"):
         await desk.ticket(priority=priority)
@@ -332,7 +349,7 @@ async def test_pages_hold_every_ticket_once_the_most_urgent_first(desk, api):
             assert numbers == sorted(numbers, reverse=True)
 
 
-async def test_filters_narrow_the_list(desk, api):
+async def test_filters_narrow_the_list(desk: Desk, api: Client) -> None:
     ana = await desk.agent("ana")
     first = await desk.ticket(name="Júlia 100%", priority="high")
     await desk.ticket(name="Pedro", queue="n2_billing")
@@ -360,7 +377,9 @@ async def test_filters_narrow_the_list(desk, api):
         assert len(page["tickets"]) == count, query
 
 
-async def test_a_cookie_needs_the_csrf_token_and_its_own_origin_to_write(desk, api):
+async def test_a_cookie_needs_the_csrf_token_and_its_own_origin_to_write(
+    desk: Desk, api: Client
+) -> None:
     await desk.agent("ana")
     ticket_id = await desk.ticket()
     token = await api.log_in("ana")
@@ -380,7 +399,7 @@ async def test_a_cookie_needs_the_csrf_token_and_its_own_origin_to_write(desk, a
     assert response.status == 200
 
 
-async def test_logging_in_again_ends_the_session_before(desk, api):
+async def test_logging_in_again_ends_the_session_before(desk: Desk, api: Client) -> None:
     await desk.agent("ana")
     old = await api.log_in("ana")
     body = {"email": "ana@example.com", "password": PASSWORD}
@@ -388,7 +407,7 @@ async def test_logging_in_again_ends_the_session_before(desk, api):
     assert (await api.ask("GET", "/me", token=old)).status == 401
 
 
-async def test_too_many_logins_from_one_address_wait(desk, api):
+async def test_too_many_logins_from_one_address_wait(desk: Desk, api: Client) -> None:
     body = {"email": "ana@example.com", "password": "x"}
     statuses = [(await api.ask("POST", "/login", json=body)).status for _ in range(11)]
     assert statuses[-1] == 429
@@ -398,7 +417,7 @@ async def test_too_many_logins_from_one_address_wait(desk, api):
     assert (await api.ask("POST", "/login", json=body)).status == 401
 
 
-async def test_unknown_addresses_and_methods_are_problems_too(api):
+async def test_unknown_addresses_and_methods_are_problems_too(api: Client) -> None:
     missing = await api.ask("GET", "/nothing/here")
     assert (missing.status, missing.json["code"]) == (404, "not_found")
     wrong = await api.ask("DELETE", "/tickets")
@@ -406,7 +425,7 @@ async def test_unknown_addresses_and_methods_are_problems_too(api):
     assert wrong.headers["allow"] == "GET"
 
 
-async def test_every_answer_carries_the_security_headers_and_a_correlation_id(api):
+async def test_every_answer_carries_the_security_headers_and_a_correlation_id(api: Client) -> None:
     for path in ("/me", "/api/openapi.json", "/api/docs"):
         response = await api.ask("GET", path)
         assert "frame-ancestors 'none'" in response.headers["content-security-policy"]
@@ -416,7 +435,9 @@ async def test_every_answer_carries_the_security_headers_and_a_correlation_id(ap
     assert (await api.ask("GET", "/me")).headers["x-correlation-id"]
 
 
-async def test_an_error_that_nobody_foresaw_tells_nothing_of_the_inside(desk, api):
+async def test_an_error_that_nobody_foresaw_tells_nothing_of_the_inside(
+    desk: Desk, api: Client
+) -> None:
     await desk.agent("ana")
     token = await api.log_in("ana")
     desk.clock.now = None  # type: ignore[assignment,method-assign]  # any failure will do
@@ -425,7 +446,7 @@ async def test_an_error_that_nobody_foresaw_tells_nothing_of_the_inside(desk, ap
     assert "NoneType" not in response.text
 
 
-async def test_agents_are_added_by_admins_with_clear_refusals(desk, api):
+async def test_agents_are_added_by_admins_with_clear_refusals(desk: Desk, api: Client) -> None:
     await desk.agent("root", role=Role.ADMIN)
     token = await api.log_in("root")
     new = {"email": "bia@example.com", "name": "Bia", "password": PASSWORD, "role": "agent"}
@@ -444,7 +465,7 @@ async def test_agents_are_added_by_admins_with_clear_refusals(desk, api):
     assert len(await desk.all(tables.Agent)) == 2
 
 
-def test_the_description_resolves_and_its_examples_are_valid():
+def test_the_description_resolves_and_its_examples_are_valid() -> None:
     document = openapi_document(ROUTES)
     known = document["components"]["schemas"]
 
@@ -470,7 +491,7 @@ def test_the_description_resolves_and_its_examples_are_valid():
                 jsonschema.Draft202012Validator(schema).validate(content["example"])
 
 
-async def test_answers_are_as_described(desk, api):
+async def test_answers_are_as_described(desk: Desk, api: Client) -> None:
     await desk.agent("root", role=Role.ADMIN)
     ticket_id = await desk.ticket()
     token = await api.log_in("root")

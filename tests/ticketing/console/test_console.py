@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from sanic import Sanic
 
+from kit.clock import FakeClock
 from tests.ticketing.desk import PASSWORD, Desk, make_desk, order
 from ticketing.console.app import create_blueprints
 from ticketing.db import tables
+from ticketing.db.engine import Database
 from ticketing.domain.enums import Role
 
 _names = itertools.count()
@@ -59,16 +61,18 @@ class Browser:
 
 
 @pytest.fixture
-async def desk(db, clock) -> Desk:
+async def desk(db: Database, clock: FakeClock) -> Desk:
     return await make_desk(db, clock)
 
 
 @pytest.fixture
-def browser(desk) -> Browser:
+def browser(desk: Desk) -> Browser:
     return Browser(desk)
 
 
-async def test_without_a_login_every_page_leads_to_it_and_back(desk, browser):
+async def test_without_a_login_every_page_leads_to_it_and_back(
+    desk: Desk, browser: Browser
+) -> None:
     ticket_id = await desk.ticket()
     for path in ("/console", f"/console/tickets/{ticket_id}", "/console/whatever"):
         response = await browser.go(path)
@@ -87,7 +91,9 @@ async def test_without_a_login_every_page_leads_to_it_and_back(desk, browser):
         ("/other", "/console"),
     ],
 )
-async def test_the_login_goes_on_to_our_own_pages_only(desk, browser, wanted, target):
+async def test_the_login_goes_on_to_our_own_pages_only(
+    desk: Desk, browser: Browser, wanted: str, target: str
+) -> None:
     await desk.agent("ana")
     await browser.go("/console/login")
     form = {
@@ -100,7 +106,9 @@ async def test_the_login_goes_on_to_our_own_pages_only(desk, browser, wanted, ta
     assert (response.status, response.headers["location"]) == (303, target)
 
 
-async def test_a_wrong_password_is_told_in_portuguese_and_keeps_the_address(desk, browser):
+async def test_a_wrong_password_is_told_in_portuguese_and_keeps_the_address(
+    desk: Desk, browser: Browser
+) -> None:
     await desk.agent("ana")
     await browser.go("/console/login")
     form = {"csrf": browser.csrf, "email": "ana@example.com", "password": "x"}
@@ -110,13 +118,15 @@ async def test_a_wrong_password_is_told_in_portuguese_and_keeps_the_address(desk
     assert 'value="ana@example.com"' in response.text
 
 
-async def test_a_login_form_of_another_site_is_refused(desk, browser):
+async def test_a_login_form_of_another_site_is_refused(desk: Desk, browser: Browser) -> None:
     await desk.agent("ana")
     form = {"csrf": "x", "email": "ana@example.com", "password": PASSWORD}
     assert (await browser.go("/console/login", form=form)).status == 403
 
 
-async def test_the_list_shows_who_waits_and_the_filters_narrow_it(desk, browser):
+async def test_the_list_shows_who_waits_and_the_filters_narrow_it(
+    desk: Desk, browser: Browser
+) -> None:
     await desk.agent("ana")
     await desk.ticket(name="Carlos", priority="urgent")
     await desk.ticket(name="Marta")
@@ -131,7 +141,7 @@ async def test_the_list_shows_who_waits_and_the_filters_narrow_it(desk, browser)
         assert (await browser.go(f"/console?{odd}")).status == 200
 
 
-async def test_a_part_that_has_not_changed_is_not_sent_again(desk, browser):
+async def test_a_part_that_has_not_changed_is_not_sent_again(desk: Desk, browser: Browser) -> None:
     await desk.agent("ana")
     ticket_id = await desk.ticket()
     await browser.log_in("ana")
@@ -141,7 +151,7 @@ async def test_a_part_that_has_not_changed_is_not_sent_again(desk, browser):
     assert again.status == 304
 
 
-async def test_take_reply_note_and_resolve_by_forms(desk, browser):
+async def test_take_reply_note_and_resolve_by_forms(desk: Desk, browser: Browser) -> None:
     await desk.agent("ana")
     ticket_id = await desk.ticket()
     await browser.log_in("ana")
@@ -166,7 +176,7 @@ async def test_take_reply_note_and_resolve_by_forms(desk, browser):
     assert "Este atendimento terminou." in (await browser.go(base)).text
 
 
-async def test_a_form_without_the_token_changes_nothing(desk, browser):
+async def test_a_form_without_the_token_changes_nothing(desk: Desk, browser: Browser) -> None:
     await desk.agent("ana")
     ticket_id = await desk.ticket()
     await browser.log_in("ana")
@@ -183,7 +193,9 @@ async def test_a_form_without_the_token_changes_nothing(desk, browser):
     assert (await desk.row(ticket_id)).agent_id is None
 
 
-async def test_the_slower_of_two_is_told_and_keeps_their_words(desk, browser):
+async def test_the_slower_of_two_is_told_and_keeps_their_words(
+    desk: Desk, browser: Browser
+) -> None:
     ana = await desk.agent("ana")
     await desk.agent("bia")
     ticket_id = await desk.ticket()
@@ -200,7 +212,7 @@ async def test_the_slower_of_two_is_told_and_keeps_their_words(desk, browser):
     assert "Confira o campo Mensagem." in refused.text
 
 
-async def test_escalating_up_and_down_by_one_form(desk, browser):
+async def test_escalating_up_and_down_by_one_form(desk: Desk, browser: Browser) -> None:
     await desk.agent("sofia", role=Role.SUPERVISOR)
     ticket_id = await desk.ticket()
     await browser.log_in("sofia")
@@ -216,7 +228,9 @@ async def test_escalating_up_and_down_by_one_form(desk, browser):
     assert "porque sim" in browser.page
 
 
-async def test_customer_text_is_text_and_loses_what_reorders_it(desk, browser):
+async def test_customer_text_is_text_and_loses_what_reorders_it(
+    desk: Desk, browser: Browser
+) -> None:
     await desk.agent("ana")
     ticket_id = await desk.ticket(
         name="<script>alert(1)</script>\u202e", text="<img src=x onerror=alert(1)>\u202etxt\x07"
@@ -231,7 +245,9 @@ async def test_customer_text_is_text_and_loses_what_reorders_it(desk, browser):
     assert "&lt;img src=x onerror=alert(1)&gt;txt<" in page
 
 
-async def test_the_page_says_why_the_conversation_came_to_a_person(desk, browser):
+async def test_the_page_says_why_the_conversation_came_to_a_person(
+    desk: Desk, browser: Browser
+) -> None:
     await desk.agent("ana")
     ticket_id = await desk.ticket()
     await browser.log_in("ana")
@@ -243,7 +259,7 @@ async def test_the_page_says_why_the_conversation_came_to_a_person(desk, browser
     assert "esperado: one of report_fraud, safety_incident" in page
 
 
-async def test_a_ticket_of_another_queue_is_not_shown(desk, browser):
+async def test_a_ticket_of_another_queue_is_not_shown(desk: Desk, browser: Browser) -> None:
     await desk.agent("ana", queues=("n2_billing",))
     ticket_id = await desk.ticket()
     await browser.log_in("ana")
@@ -253,7 +269,7 @@ async def test_a_ticket_of_another_queue_is_not_shown(desk, browser):
     assert "Carlos" not in response.text
 
 
-async def test_the_closed_window_is_announced(desk, browser):
+async def test_the_closed_window_is_announced(desk: Desk, browser: Browser) -> None:
     await desk.agent("ana")
     ticket_id = await desk.ticket()
     desk.clock.advance(timedelta(hours=25))
@@ -264,7 +280,9 @@ async def test_the_closed_window_is_announced(desk, browser):
 @pytest.mark.parametrize(
     ("language", "words"), [("pt", "Esperando"), ("en", "Waiting"), ("es", "En espera")]
 )
-async def test_the_language_that_was_chosen_is_kept(desk, browser, language, words):
+async def test_the_language_that_was_chosen_is_kept(
+    desk: Desk, browser: Browser, language: str, words: str
+) -> None:
     await desk.agent("ana")
     await browser.log_in("ana")
     await browser.go(f"/console?lang={language}")
@@ -274,7 +292,7 @@ async def test_the_language_that_was_chosen_is_kept(desk, browser, language, wor
     assert (await browser.go(f"/console/tickets/{ticket_id}")).status == 200
 
 
-async def test_pages_are_hardened_and_styles_may_be_kept(desk, browser):
+async def test_pages_are_hardened_and_styles_may_be_kept(desk: Desk, browser: Browser) -> None:
     response = await browser.go("/console/login")
     policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -287,7 +305,7 @@ async def test_pages_are_hardened_and_styles_may_be_kept(desk, browser):
     assert (await browser.go("/console/static/x/../app.py")).status in {303, 404}
 
 
-async def test_logging_out_ends_the_session_on_the_server(desk, browser):
+async def test_logging_out_ends_the_session_on_the_server(desk: Desk, browser: Browser) -> None:
     await desk.agent("ana")
     await browser.log_in("ana")
     await browser.go("/console")

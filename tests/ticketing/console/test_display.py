@@ -24,12 +24,12 @@ DISPLAY = Display(texts.speak("pt"), "pt", ZoneInfo("America/Sao_Paulo"), NOW)
         ("\ufeffoi\u200b", "oi"),
     ],
 )
-def test_characters_that_hide_or_reorder_text_are_not_shown(given_text, shown):
+def test_characters_that_hide_or_reorder_text_are_not_shown(given_text: str, shown: str) -> None:
     assert visible(given_text) == shown
 
 
 @given(st.text())
-def test_showing_twice_is_showing_once(text):
+def test_showing_twice_is_showing_once(text: str) -> None:
     assert visible(visible(text)) == visible(text)
 
 
@@ -43,10 +43,10 @@ def test_showing_twice_is_showing_once(text):
         (timedelta(minutes=-5), "0 min"),
     ],
 )
-def test_spans_are_told_by_their_largest_units(span, words):
+def test_spans_are_told_by_their_largest_units(span: timedelta, words: str) -> None:
     assert DISPLAY.span(span) == words
 
 
-def test_a_moment_of_today_is_a_time_and_another_a_date():
+def test_a_moment_of_today_is_a_time_and_another_a_date() -> None:
     assert DISPLAY.moment(NOW) == "10:00"
     assert DISPLAY.moment(NOW - timedelta(days=1)) == "09/03/2026 10:00"

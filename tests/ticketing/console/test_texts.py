@@ -26,7 +26,7 @@ def fields(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("language", texts.LANGUAGES)
-def test_no_language_lacks_a_text_or_a_placeholder(language):
+def test_no_language_lacks_a_text_or_a_placeholder(language: str) -> None:
     words = texts.catalogue(language)
     assert list(words) == list(DEFAULT)
     assert all(value.strip() for value in words.values())
@@ -35,7 +35,7 @@ def test_no_language_lacks_a_text_or_a_placeholder(language):
     }
 
 
-def test_every_text_that_a_template_asks_for_exists():
+def test_every_text_that_a_template_asks_for_exists() -> None:
     asked = {
         key
         for template in TEMPLATES.glob("*.html")
@@ -45,7 +45,7 @@ def test_every_text_that_a_template_asks_for_exists():
     assert asked <= set(DEFAULT)
 
 
-def test_every_code_that_a_page_can_show_has_words():
+def test_every_code_that_a_page_can_show_has_words() -> None:
     wanted = {f"reason.{code}" for code in REASONS}
     for group, enum in (
         ("status", TicketStatus),
@@ -73,5 +73,7 @@ def test_every_code_that_a_page_can_show_has_words():
         (None, None, "", "pt"),
     ],
 )
-def test_the_language_is_what_was_asked_then_kept_then_accepted(asked, kept, accepted, chosen):
+def test_the_language_is_what_was_asked_then_kept_then_accepted(
+    asked: str | None, kept: str | None, accepted: str, chosen: str
+) -> None:
     assert texts.choose_language(asked=asked, kept=kept, accepted=accepted) == chosen

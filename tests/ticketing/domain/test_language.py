@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,90 +18,96 @@ def served(language: str, confidence: float, words: int, telling: int | None = N
     return Guess(language, confidence, language, confidence, words, telling=telling)
 
 
-def test_a_conversation_starts_in_portuguese_and_nothing_to_judge_by_leaves_it_there():
+def test_a_conversation_starts_in_portuguese_and_nothing_to_judge_by_leaves_it_there() -> None:
     assert update(LanguageState(), None) == LanguageState("pt")
 
 
-def test_one_clear_word_is_enough_at_the_first_message():
+def test_one_clear_word_is_enough_at_the_first_message() -> None:
     state = update(LanguageState(), served("en", 0.99, 1, telling=1))
     assert state.language == "en"
 
 
-def test_one_foreign_greeting_does_not_settle_so_the_next_portuguese_word_brings_it_back():
+def test_one_foreign_greeting_does_not_settle_so_the_next_portuguese_word_brings_it_back() -> None:
     state = update(LanguageState(), served("en", 0.99, 1, telling=1))
     assert not state.settled
     assert update(state, served("pt", 0.99, 1, telling=1)).language == "pt"
 
 
+def test_after_one_foreign_word_two_portuguese_words_are_enough_and_a_neutral_one_is_not() -> None:
+    state = update(LanguageState(), served("en", 0.99, 1, telling=1))
+    assert update(state, served("pt", 0.95, 2, telling=0)).language == "pt"
+    assert update(state, served("pt", 0.34, 1, telling=0)).language == "en"
+
+
 @pytest.mark.parametrize("words", [1, 2])
-def test_a_short_message_never_changes_a_settled_language_alone(words):
+def test_a_short_message_never_changes_a_settled_language_alone(words: int) -> None:
     state = update(SETTLED, served("en", 0.999, words, telling=words))
     assert (state.language, state.candidate) == ("pt", "en")
 
 
-def test_two_messages_in_a_row_change_a_settled_language():
+def test_two_messages_in_a_row_change_a_settled_language() -> None:
     once = update(SETTLED, served("en", 0.99, 1, telling=1))
     assert update(once, served("en", 0.99, 2, telling=1)).language == "en"
 
 
-def test_two_hints_with_portuguese_between_them_change_nothing():
+def test_two_hints_with_portuguese_between_them_change_nothing() -> None:
     state = SETTLED
     for guess in (served("en", 0.99, 1, 1), served("pt", 0.99, 3, 2), served("en", 0.99, 1, 1)):
         state = update(state, guess)
     assert state.language == "pt"
 
 
-def test_a_word_that_says_nothing_between_two_hints_does_not_break_the_row():
+def test_a_word_that_says_nothing_between_two_hints_does_not_break_the_row() -> None:
     once = update(SETTLED, served("en", 0.99, 1, telling=1))
     neutral = Guess("pt", 0.34, "pt", 0.34, 1, telling=0, evidence=dict.fromkeys(SERVED, 1 / 3))
     assert update(update(once, neutral), served("en", 0.99, 1, telling=1)).language == "en"
 
 
-def test_two_hints_at_different_languages_change_nothing():
+def test_two_hints_at_different_languages_change_nothing() -> None:
     once = update(SETTLED, served("en", 0.99, 1, telling=1))
     state = update(once, served("es", 0.99, 1, telling=1))
     assert (state.language, state.candidate) == ("pt", "es")
 
 
-def test_one_clear_message_of_three_words_changes_a_settled_language():
+def test_one_clear_message_of_three_words_changes_a_settled_language() -> None:
     assert update(SETTLED, served("es", 0.999, 3, telling=2)).language == "es"
 
 
-def test_three_words_of_which_none_is_known_change_nothing():
+def test_three_words_of_which_none_is_known_change_nothing() -> None:
     assert update(SETTLED, served("en", 0.999, 3, telling=0)).language == "pt"
 
 
-def test_evidence_that_only_beats_an_even_start_does_not_beat_the_prior():
+def test_evidence_that_only_beats_an_even_start_does_not_beat_the_prior() -> None:
     assert update(LanguageState(), served("es", 0.80, 1, telling=1)).language == "pt"
 
 
 @pytest.mark.parametrize("language", SERVED)
-def test_an_explicit_request_always_changes_the_language(language):
+def test_an_explicit_request_always_changes_the_language(language: str) -> None:
     guess = Guess("pt", 0.99, "pt", 0.99, 2, requested=language)
     state = update(LanguageState("pt", candidate="es", settled=True), guess)
     assert state == LanguageState(language, settled=True)
 
 
-def test_a_language_not_served_is_reported_and_the_conversation_keeps_its_own():
+def test_a_language_not_served_is_reported_and_the_conversation_keeps_its_own() -> None:
     state = update(SETTLED, Guess("fr", 0.95, "en", 0.9, 5))
     assert (state.foreign, state.foreign_confidence, state.language) == ("fr", 0.95, "pt")
 
 
 @pytest.mark.parametrize(("confidence", "words"), [(0.95, 2), (0.80, 6)])
-def test_a_short_or_doubtful_foreign_guess_is_not_foreign(confidence, words):
+def test_a_short_or_doubtful_foreign_guess_is_not_foreign(confidence: float, words: int) -> None:
     assert update(SETTLED, Guess("it", confidence, "pt", 0.6, words)).foreign is None
 
 
-def test_another_script_is_foreign_at_the_first_word():
+def test_another_script_is_foreign_at_the_first_word() -> None:
     assert update(SETTLED, Guess("ru", 0.99, "pt", 0.0, 1, script=True)).foreign == "ru"
 
 
-def test_a_request_for_a_language_not_served_is_foreign():
+def test_a_request_for_a_language_not_served_is_foreign() -> None:
     guess = Guess("fr", 0.99, "pt", 0.5, 2, requested="fr")
     assert update(SETTLED, guess).foreign == "fr"
 
 
-def test_the_next_message_is_foreign_no_more():
+def test_the_next_message_is_foreign_no_more() -> None:
     state = update(SETTLED, Guess("fr", 0.95, "en", 0.9, 5))
     assert update(state, served("pt", 0.99, 3, telling=3)).foreign is None
     assert update(state, None).foreign is None
@@ -120,7 +127,9 @@ guesses = st.builds(
 
 
 @given(st.lists(st.none() | guesses, max_size=8))
-def test_the_language_is_always_one_we_serve_and_survives_being_stored(messages):
+def test_the_language_is_always_one_we_serve_and_survives_being_stored(
+    messages: list[Guess | None],
+) -> None:
     state = LanguageState()
     for guess in messages:
         state = update(state, guess)
@@ -132,7 +141,9 @@ def test_the_language_is_always_one_we_serve_and_survives_being_stored(messages)
 
 
 @given(st.lists(guesses.filter(lambda guess: guess.requested is None), min_size=1, max_size=8))
-def test_single_words_without_a_telling_one_never_change_the_language(messages):
+def test_single_words_without_a_telling_one_never_change_the_language(
+    messages: list[Guess | None],
+) -> None:
     state = LanguageState()
     for guess in messages:
         state = update(state, Guess("en", 0.99, "en", guess.served_confidence, 1, telling=0))
@@ -140,11 +151,11 @@ def test_single_words_without_a_telling_one_never_change_the_language(messages):
 
 
 @pytest.mark.parametrize("value", [{}, {"candidate": "xx", "settled": "yes"}, {"candidate": "pt"}])
-def test_what_an_older_version_stored_is_read_as_not_seen_yet(value):
+def test_what_an_older_version_stored_is_read_as_not_seen_yet(value: dict[str, Any]) -> None:
     assert LanguageState.from_json("pt", value) == LanguageState("pt")
 
 
-def test_a_stored_language_that_is_served_no_more_starts_again():
+def test_a_stored_language_that_is_served_no_more_starts_again() -> None:
     assert LanguageState.from_json("fr", {"settled": True}) == LanguageState()
 
 
@@ -177,13 +188,21 @@ def test_a_stored_language_that_is_served_no_more_starts_again():
         ("não falo inglês", None),
         ("nao entendo nada em ingles por favor", None),
         ("traduz isso pra inglês", None),
+        ("traduz isso pra inglês por favor", None),
+        ("manda o manual em inglês por favor", None),
+        ("alemão", None),
+        ("italiano", None),
+        ("Deutsch", None),
+        ("me chamo Ana Deutsch", None),
         ("faz uma piada de português", None),
         ("cadê meu pedido", None),
         ("", None),
         ("¿?", None),
     ],
 )
-def test_a_request_for_a_language_is_told_from_a_mention_of_one(text, language):
+def test_a_request_for_a_language_is_told_from_a_mention_of_one(
+    text: str, language: str | None
+) -> None:
     assert requested_language(text) == language
 
 
@@ -203,17 +222,19 @@ def test_a_request_for_a_language_is_told_from_a_mention_of_one(text, language):
         ("สวัสดีครับ", "th"),
         ("订单 BR20311", "zh"),
         ("oi bom dia", None),
-        ("(ノಠ益ಠ)ノ", None),
+        ("(ノಠ益ಠ)ノ", None),  # noqa: RUF001
         ("¯\\_(ツ)_/¯ cadê meu pedido", None),
         ("Σ(゚Д゚)", None),
-        ("𝓸𝓵𝓪 𝓫𝓸𝓶 𝓭𝓲𝓪", None),
+        ("𝓸𝓵𝓪 𝓫𝓸𝓶 𝓭𝓲𝓪", None),  # noqa: RUF001
         ("ⓞⓘ", None),
         ("tudo bem 你好 com vocês", None),
         ("👍👍", None),
         ("", None),
     ],
 )
-def test_the_script_tells_a_language_and_decoration_does_not(text, language):
+def test_the_script_tells_a_language_and_decoration_does_not(
+    text: str, language: str | None
+) -> None:
     assert language_of_script(text) == language
 
 
@@ -226,16 +247,16 @@ def test_the_script_tells_a_language_and_decoration_does_not(text, language):
         ("BR20311 4521 a1b2", []),
         ("https://www.example.com/where/is me@example.com", []),
         ("la la la la", ["la"]),
-        ("I’m waiting", ["i'm", "waiting"]),
+        ("I\u2019m waiting", ["i'm", "waiting"]),
         ("👍 123", []),
     ],
 )
-def test_words_leave_codes_links_and_laughter_out(text, words):
+def test_words_leave_codes_links_and_laughter_out(text: str, words: list[str]) -> None:
     assert words_of(text) == words
 
 
 @given(st.text(max_size=3000))
-def test_no_text_breaks_the_signs_or_the_words(text):
+def test_no_text_breaks_the_signs_or_the_words(text: str) -> None:
     requested_language(text)
     language_of_script(text)
     assert len(words_of(text)) <= 40
@@ -250,24 +271,24 @@ def small_model() -> LanguageModel:
     )
 
 
-def test_a_model_knows_what_it_was_told_and_nothing_of_neutral_words():
+def test_a_model_knows_what_it_was_told_and_nothing_of_neutral_words() -> None:
     weighed = small_model().weigh(["hello", "ok"])
     assert weighed.scores["en"] > weighed.scores["pt"]
     assert (weighed.telling, weighed.known, weighed.words) == ({"pt": 0, "en": 1}, 2, 2)
     assert set(small_model().weigh(["ok"]).scores.values()) == {0.0}
 
 
-def test_a_word_without_its_accents_is_the_same_word():
+def test_a_word_without_its_accents_is_the_same_word() -> None:
     assert small_model().weigh(["nao", "cade"]).telling["pt"] == 2
 
 
-def test_an_unknown_word_leans_by_its_letters_and_never_tells():
+def test_an_unknown_word_leans_by_its_letters_and_never_tells() -> None:
     weighed = small_model().weigh(["ordering"])
     assert weighed.scores["en"] > weighed.scores["pt"]
     assert weighed.telling == {"pt": 0, "en": 0}
 
 
 @given(st.text(alphabet=st.characters(categories=["L"]), min_size=1, max_size=500))
-def test_any_word_gives_probabilities_that_sum_to_one(word):
+def test_any_word_gives_probabilities_that_sum_to_one(word: str) -> None:
     shares = posterior(small_model().weigh([word]).scores)
     assert sum(shares.values()) == pytest.approx(1.0)

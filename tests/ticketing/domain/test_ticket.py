@@ -3,6 +3,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -48,53 +49,53 @@ RESOLVED = replace(HELD, status=TicketStatus.RESOLVED, control=Control.BOT)
 ENDED = (TicketStatus.RESOLVED, TicketStatus.CLOSED)
 
 
-def test_taking_a_waiting_ticket_gives_it_to_the_agent_and_control_to_a_person():
+def test_taking_a_waiting_ticket_gives_it_to_the_agent_and_control_to_a_person() -> None:
     change = domain.take(WAITING, ana)
     assert change is not None
     assert change.fields == {"agent_id": ANA, "status": TicketStatus.OPEN}
     assert change.control is Control.HUMAN
 
 
-def test_taking_ones_own_ticket_again_changes_nothing():
+def test_taking_ones_own_ticket_again_changes_nothing() -> None:
     assert domain.take(HELD, ana) is None
 
 
-def test_a_ticket_assigned_but_not_yet_controlled_can_be_taken_by_its_agent():
+def test_a_ticket_assigned_but_not_yet_controlled_can_be_taken_by_its_agent() -> None:
     change = domain.take(replace(HELD, control=Control.QUEUED), ana)
     assert change is not None
     assert change.control is Control.HUMAN
 
 
 @pytest.mark.parametrize("late", [bia, sofia])
-def test_a_taken_ticket_is_refused_to_everybody_else(late):
+def test_a_taken_ticket_is_refused_to_everybody_else(late: Actor) -> None:
     with pytest.raises(AlreadyTakenError, match="another agent has taken it"):
         domain.take(HELD, late)
 
 
-def test_the_first_human_reply_sets_the_first_response_and_the_second_does_not():
+def test_the_first_human_reply_sets_the_first_response_and_the_second_does_not() -> None:
     first = domain.reply(HELD, ana, now=NOW)
     assert first.fields["first_response_at"] == NOW
     later = domain.reply(replace(HELD, first_response_at=NOW), ana, now=NOW + timedelta(hours=1))
     assert "first_response_at" not in later.fields
 
 
-def test_the_systems_own_words_are_no_first_response():
+def test_the_systems_own_words_are_no_first_response() -> None:
     assert "first_response_at" not in domain.reply(HELD, SYSTEM, now=NOW).fields
 
 
 @pytest.mark.parametrize("control", [Control.BOT, Control.QUEUED])
-def test_nobody_replies_while_a_person_has_no_control(control):
+def test_nobody_replies_while_a_person_has_no_control(control: Control) -> None:
     with pytest.raises(InvalidTransitionError, match="expected control human"):
         domain.reply(replace(HELD, control=control), ana, now=NOW)
 
 
 @pytest.mark.parametrize("status", [TicketStatus.NEW, *ENDED])
-def test_a_reply_cannot_choose_a_status_that_is_none_of_waiting(status):
+def test_a_reply_cannot_choose_a_status_that_is_none_of_waiting(status: TicketStatus) -> None:
     with pytest.raises(InvalidTransitionError, match="one of open, pending_customer"):
         domain.reply(HELD, ana, now=NOW, status=status)
 
 
-def test_escalating_moves_up_frees_the_agent_and_queues_the_conversation():
+def test_escalating_moves_up_frees_the_agent_and_queues_the_conversation() -> None:
     change = domain.escalate(HELD, ana, queue=TECHNICAL, reason="servidor", now=NOW)
     assert change.fields["level"] is Level.N2
     assert change.fields["agent_id"] is None
@@ -104,13 +105,13 @@ def test_escalating_moves_up_frees_the_agent_and_queues_the_conversation():
     assert change.data["to_queue"] == "n2_technical"
 
 
-def test_escalating_to_a_named_agent_keeps_a_person_in_control():
+def test_escalating_to_a_named_agent_keeps_a_person_in_control() -> None:
     change = domain.escalate(HELD, ana, queue=TECHNICAL, reason="x", now=NOW, agent_id=BIA)
     assert change.fields["agent_id"] == BIA
     assert change.control is Control.HUMAN
 
 
-def test_a_ticket_may_go_aside_to_another_queue_of_its_level():
+def test_a_ticket_may_go_aside_to_another_queue_of_its_level() -> None:
     change = domain.escalate(HELD, ana, queue=SPANISH, reason="español", now=NOW)
     assert change.fields["queue_id"] == N1B
 
@@ -120,19 +121,19 @@ def test_a_ticket_may_go_aside_to_another_queue_of_its_level():
     [(HELD, SUPPORT), (replace(HELD, level=Level.N2, queue_id=N2), SUPPORT)],
     ids=["the same queue", "a lower level"],
 )
-def test_escalating_nowhere_or_down_is_refused(state, queue):
+def test_escalating_nowhere_or_down_is_refused(state: TicketState, queue: QueueChoice) -> None:
     actor = replace(ana, queue_ids=None)
     with pytest.raises(InvalidTransitionError, match="expected another queue of level"):
         domain.escalate(state, actor, queue=queue, reason="x", now=NOW)
 
 
 @pytest.mark.parametrize("queue", [TECHNICAL, SPANISH])
-def test_de_escalating_up_or_aside_is_refused(queue):
+def test_de_escalating_up_or_aside_is_refused(queue: QueueChoice) -> None:
     with pytest.raises(InvalidTransitionError, match="a level below N1"):
         domain.de_escalate(HELD, ana, queue=queue, reason="x")
 
 
-def test_a_new_priority_brings_its_sla_only_before_the_first_response():
+def test_a_new_priority_brings_its_sla_only_before_the_first_response() -> None:
     sla = SlaTarget(60, NOW + timedelta(hours=1))
     before = domain.change_priority(HELD, sofia, priority=Priority.HIGH, reason=None, sla=sla)
     assert before.fields["sla_target_minutes"] == 60
@@ -141,36 +142,36 @@ def test_a_new_priority_brings_its_sla_only_before_the_first_response():
     assert after.fields == {"priority": Priority.HIGH}
 
 
-def test_the_same_priority_again_is_refused():
+def test_the_same_priority_again_is_refused() -> None:
     with pytest.raises(InvalidTransitionError, match="normal already"):
         domain.change_priority(HELD, sofia, priority=Priority.NORMAL, reason=None, sla=None)
 
 
-def test_reassigning_to_what_is_there_already_is_refused():
+def test_reassigning_to_what_is_there_already_is_refused() -> None:
     with pytest.raises(InvalidTransitionError, match="nothing would change"):
         domain.reassign(HELD, sofia, reason=None, queue=SUPPORT, agent_id=ANA)
 
 
-def test_correcting_the_severity_moves_nobody():
+def test_correcting_the_severity_moves_nobody() -> None:
     change = domain.reassign(HELD, sofia, reason=None, severity=Severity.S1)
     assert change.fields == {"severity": Severity.S1}
     assert change.control is None
 
 
 @pytest.mark.parametrize("end", [domain.resolve, domain.return_to_bot])
-def test_ending_gives_the_bot_control_and_ends_the_handoff(end):
+def test_ending_gives_the_bot_control_and_ends_the_handoff(end: Any) -> None:
     change = end(HELD, ana, now=NOW)
     assert change.fields == {"status": TicketStatus.RESOLVED, "resolved_at": NOW}
     assert change.control is Control.BOT
     assert change.ended_as in {"resolved", "returned_to_bot"}
 
 
-def test_what_the_bot_has_cannot_be_returned_to_it():
+def test_what_the_bot_has_cannot_be_returned_to_it() -> None:
     with pytest.raises(InvalidTransitionError, match="has control already"):
         domain.return_to_bot(replace(HELD, control=Control.BOT), ana, now=NOW)
 
 
-def test_reopening_keeps_the_first_response_and_clears_the_resolution():
+def test_reopening_keeps_the_first_response_and_clears_the_resolution() -> None:
     change = domain.reopen(replace(RESOLVED, first_response_at=NOW), ana, reason="voltou")
     assert change.fields == {
         "status": TicketStatus.OPEN,
@@ -180,7 +181,7 @@ def test_reopening_keeps_the_first_response_and_clears_the_resolution():
 
 
 @pytest.mark.parametrize("status", [TicketStatus.NEW, TicketStatus.OPEN, TicketStatus.CLOSED])
-def test_only_a_resolved_ticket_is_reopened_or_closed(status):
+def test_only_a_resolved_ticket_is_reopened_or_closed(status: TicketStatus) -> None:
     state = replace(HELD, status=status)
     with pytest.raises(InvalidTransitionError, match="expected resolved"):
         domain.reopen(state, ana, reason="x")
@@ -189,7 +190,7 @@ def test_only_a_resolved_ticket_is_reopened_or_closed(status):
 
 
 ACTS = {
-    Transition.TAKE: lambda state, actor: domain.take(state, actor),
+    Transition.TAKE: domain.take,
     Transition.REPLY: lambda state, actor: domain.reply(state, actor, now=NOW),
     Transition.ESCALATE: lambda state, actor: domain.escalate(
         state, actor, queue=TECHNICAL, reason="x", now=NOW
@@ -204,14 +205,16 @@ ACTS = {
 
 @pytest.mark.parametrize("status", ENDED)
 @pytest.mark.parametrize("transition", ACTS)
-def test_nothing_is_done_to_a_ticket_that_is_over(transition, status):
+def test_nothing_is_done_to_a_ticket_that_is_over(
+    transition: Transition, status: TicketStatus
+) -> None:
     state = replace(HELD, status=status)
     with pytest.raises(InvalidTransitionError, match=f"its status is {status.value}"):
         ACTS[transition](state, replace(sofia, agent_id=ANA))
 
 
 @pytest.mark.parametrize("status", list(TicketStatus))
-def test_a_note_may_be_written_in_any_status(status):
+def test_a_note_may_be_written_in_any_status(status: TicketStatus) -> None:
     assert domain.note(replace(HELD, status=status), ana).kind == "noted"
 
 
@@ -246,17 +249,23 @@ WHILE_FREE = OF_THE_QUEUE | {Transition.REPLY, Transition.ESCALATE, Transition.D
         "held, serves all queues",
     ],
 )
-def test_everybody_may_do_exactly_their_part(state, actor, allowed):
+def test_everybody_may_do_exactly_their_part(
+    state: TicketState, actor: Actor, allowed: set[Transition]
+) -> None:
     done = set()
     for transition in Transition:
         try:
             check_permission(state, actor, transition)
-        except NotAllowedError as error:
-            assert "supervisor" in str(error)
-        else:
-            done.add(transition)
+        except NotAllowedError:
+            continue
+        done.add(transition)
     assert done == allowed
 
 
-def test_every_transition_has_its_permission():
+def test_a_refusal_says_for_whom_it_is() -> None:
+    with pytest.raises(NotAllowedError, match="reply is for the ticket's agent"):
+        check_permission(HELD, bia, Transition.REPLY)
+
+
+def test_every_transition_has_its_permission() -> None:
     assert set(PERMISSIONS) == set(Transition)

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from kit.clock import FakeClock
 from tests.ticketing.desk import Desk, make_desk, order
 from ticketing.db import tables
+from ticketing.db.engine import Database
 from ticketing.domain.enums import Level, Priority, Role, Severity, TicketStatus
 from ticketing.domain.ticket import AlreadyTakenError, InvalidTransitionError, NotAllowedError
 from ticketing.services.agents import disable_agent
@@ -19,11 +22,13 @@ from ticketing.services.tickets import ActorGoneError
 
 
 @pytest.fixture
-async def desk(db, clock) -> Desk:
+async def desk(db: Database, clock: FakeClock) -> Desk:
     return await make_desk(db, clock)
 
 
-async def test_taking_gives_a_person_control_under_a_new_epoch_and_accepts_the_handoff(desk):
+async def test_taking_gives_a_person_control_under_a_new_epoch_and_accepts_the_handoff(
+    desk: Desk,
+) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     desk.clock.advance(timedelta(minutes=3))
@@ -40,7 +45,7 @@ async def test_taking_gives_a_person_control_under_a_new_epoch_and_accepts_the_h
     assert events[1].correlation_id == "abc123"
 
 
-async def test_of_two_who_take_at_once_one_wins_and_the_other_is_told(desk):
+async def test_of_two_who_take_at_once_one_wins_and_the_other_is_told(desk: Desk) -> None:
     ana, bia = await desk.agent("ana"), await desk.agent("bia")
     ticket_id = await desk.ticket()
     results = await asyncio.gather(
@@ -55,7 +60,7 @@ async def test_of_two_who_take_at_once_one_wins_and_the_other_is_told(desk):
     assert {error.agent_id for error in refused} == {ticket.agent_id}
 
 
-async def test_taking_twice_by_the_same_person_happens_once(desk):
+async def test_taking_twice_by_the_same_person_happens_once(desk: Desk) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     await desk.service.take(order(ana, ticket_id))
@@ -64,7 +69,7 @@ async def test_taking_twice_by_the_same_person_happens_once(desk):
     assert again.ticket.version == 2
 
 
-async def test_a_reply_is_a_row_to_deliver_and_wakes_the_delivery(desk):
+async def test_a_reply_is_a_row_to_deliver_and_wakes_the_delivery(desk: Desk) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     await desk.service.take(order(ana, ticket_id))
@@ -79,7 +84,7 @@ async def test_a_reply_is_a_row_to_deliver_and_wakes_the_delivery(desk):
     assert done.ticket.status == "pending_customer"
 
 
-async def test_replying_to_a_ticket_that_nobody_has_takes_it(desk):
+async def test_replying_to_a_ticket_that_nobody_has_takes_it(desk: Desk) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     done = await desk.service.reply(order(ana, ticket_id), text="Oi")
@@ -89,7 +94,7 @@ async def test_replying_to_a_ticket_that_nobody_has_takes_it(desk):
     assert kinds == ["opened", "taken", "replied"]
 
 
-async def test_two_who_reply_at_once_to_a_free_ticket_are_one_reply(desk):
+async def test_two_who_reply_at_once_to_a_free_ticket_are_one_reply(desk: Desk) -> None:
     ana, bia = await desk.agent("ana"), await desk.agent("bia")
     ticket_id = await desk.ticket()
     results = await asyncio.gather(
@@ -100,7 +105,7 @@ async def test_two_who_reply_at_once_to_a_free_ticket_are_one_reply(desk):
     assert len(await desk.all(tables.Message, author="agent")) == 1
 
 
-async def test_a_colleague_cannot_reply_but_a_supervisor_can(desk):
+async def test_a_colleague_cannot_reply_but_a_supervisor_can(desk: Desk) -> None:
     ana, bia = await desk.agent("ana"), await desk.agent("bia")
     sofia = await desk.agent("sofia", role=Role.SUPERVISOR)
     ticket_id = await desk.ticket()
@@ -111,7 +116,7 @@ async def test_a_colleague_cannot_reply_but_a_supervisor_can(desk):
     assert done.ticket.agent_id == ana.agent_id
 
 
-async def test_the_same_idempotency_key_writes_one_message_even_at_once(desk):
+async def test_the_same_idempotency_key_writes_one_message_even_at_once(desk: Desk) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     replies = [
@@ -124,7 +129,7 @@ async def test_the_same_idempotency_key_writes_one_message_even_at_once(desk):
     assert len(desk.woken) == 1
 
 
-async def test_a_key_with_other_words_is_refused(desk):
+async def test_a_key_with_other_words_is_refused(desk: Desk) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     await desk.service.reply(order(ana, ticket_id), text="Oi", idempotency_key="k1")
@@ -132,7 +137,7 @@ async def test_a_key_with_other_words_is_refused(desk):
         await desk.service.reply(order(ana, ticket_id), text="Tchau", idempotency_key="k1")
 
 
-async def test_a_note_is_internal_and_never_delivered(desk):
+async def test_a_note_is_internal_and_never_delivered(desk: Desk) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     await desk.service.note(order(ana, ticket_id), text="ligou também")
@@ -142,7 +147,7 @@ async def test_a_note_is_internal_and_never_delivered(desk):
     assert (await desk.row(ticket_id)).first_response_at is None
 
 
-async def test_escalating_requeues_and_tells_the_outside(desk):
+async def test_escalating_requeues_and_tells_the_outside(desk: Desk) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     await desk.service.take(order(ana, ticket_id))
@@ -169,7 +174,7 @@ async def test_escalating_requeues_and_tells_the_outside(desk):
     assert payload["actor"] == f"agent:{ana.agent_id}"
 
 
-async def test_the_outbox_payloads_are_what_the_notifications_read(desk):
+async def test_the_outbox_payloads_are_what_the_notifications_read(desk: Desk) -> None:
     events = pytest.importorskip("notifications.domain.events")
     sofia = await desk.agent("sofia", role=Role.SUPERVISOR)
     ticket_id = await desk.ticket()
@@ -183,7 +188,7 @@ async def test_the_outbox_payloads_are_what_the_notifications_read(desk):
         assert events.policy_events(event.topic, facts)
 
 
-async def test_a_level_alone_is_enough_when_one_queue_serves_it(desk):
+async def test_a_level_alone_is_enough_when_one_queue_serves_it(desk: Desk) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     done = await desk.service.escalate(
@@ -201,14 +206,16 @@ async def test_a_level_alone_is_enough_when_one_queue_serves_it(desk):
         (Target(), "a queue or a level is needed"),
     ],
 )
-async def test_a_wrong_target_is_named_with_what_was_expected(desk, target, expected):
+async def test_a_wrong_target_is_named_with_what_was_expected(
+    desk: Desk, target: Any, expected: str
+) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     with pytest.raises(UnknownTargetError, match=expected):
         await desk.service.escalate(order(ana, ticket_id), target=target, reason="x")
 
 
-async def test_assigning_to_somebody_who_does_not_serve_the_queue_is_refused(desk):
+async def test_assigning_to_somebody_who_does_not_serve_the_queue_is_refused(desk: Desk) -> None:
     sofia = await desk.agent("sofia", role=Role.SUPERVISOR)
     outsider = await desk.agent("rui", queues=("n2_billing",))
     bia = await desk.agent("bia", queues=("n1_support",))
@@ -227,7 +234,9 @@ async def test_assigning_to_somebody_who_does_not_serve_the_queue_is_refused(des
 @pytest.mark.parametrize(
     ("language", "words"), [("pt", "encerrado"), ("en", "closed"), ("es", "finalizada")]
 )
-async def test_resolving_tells_the_customer_once_in_their_language(desk, language, words):
+async def test_resolving_tells_the_customer_once_in_their_language(
+    desk: Desk, language: str, words: str
+) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket(language=language)
     await desk.service.take(order(ana, ticket_id))
@@ -241,7 +250,7 @@ async def test_resolving_tells_the_customer_once_in_their_language(desk, languag
     assert (handoff.state, handoff.ended_as) == ("ended", "resolved")
 
 
-async def test_closing_words_and_the_standard_ones_are_one_message(desk):
+async def test_closing_words_and_the_standard_ones_are_one_message(desk: Desk) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     await desk.service.take(order(ana, ticket_id))
@@ -251,7 +260,7 @@ async def test_closing_words_and_the_standard_ones_are_one_message(desk):
     assert done.ticket.first_response_at is not None
 
 
-async def test_outside_the_window_nothing_is_said_by_itself(desk):
+async def test_outside_the_window_nothing_is_said_by_itself(desk: Desk) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     await desk.service.take(order(ana, ticket_id))
@@ -261,7 +270,7 @@ async def test_outside_the_window_nothing_is_said_by_itself(desk):
     assert await desk.all(tables.Message, direction="outbound") == []
 
 
-async def test_resolving_twice_says_that_it_is_resolved(desk):
+async def test_resolving_twice_says_that_it_is_resolved(desk: Desk) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     await desk.service.take(order(ana, ticket_id))
@@ -272,7 +281,9 @@ async def test_resolving_twice_says_that_it_is_resolved(desk):
     assert len(await desk.all(tables.Message, direction="outbound")) == 1
 
 
-async def test_returning_to_the_bot_ends_the_ticket_and_clears_the_open_question(desk):
+async def test_returning_to_the_bot_ends_the_ticket_and_clears_the_open_question(
+    desk: Desk,
+) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     await desk.service.take(order(ana, ticket_id))
@@ -290,7 +301,9 @@ async def test_returning_to_the_bot_ends_the_ticket_and_clears_the_open_question
     assert handoff.ended_as == "returned_to_bot"
 
 
-async def test_reopening_is_a_new_handoff_and_refused_beside_another_open_ticket(desk):
+async def test_reopening_is_a_new_handoff_and_refused_beside_another_open_ticket(
+    desk: Desk,
+) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     await desk.service.take(order(ana, ticket_id))
@@ -302,7 +315,7 @@ async def test_reopening_is_a_new_handoff_and_refused_beside_another_open_ticket
     assert [item.state for item in handoffs] == ["ended", "accepted"]
 
 
-async def test_closing_is_final(desk):
+async def test_closing_is_final(desk: Desk) -> None:
     sofia = await desk.agent("sofia", role=Role.SUPERVISOR)
     ticket_id = await desk.ticket()
     await desk.service.take(order(sofia, ticket_id))
@@ -313,7 +326,7 @@ async def test_closing_is_final(desk):
         await desk.service.reopen(order(sofia, ticket_id), reason="x")
 
 
-async def test_a_stale_version_is_refused_with_the_present_one(desk):
+async def test_a_stale_version_is_refused_with_the_present_one(desk: Desk) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     await desk.service.take(order(ana, ticket_id))
@@ -322,13 +335,13 @@ async def test_a_stale_version_is_refused_with_the_present_one(desk):
     assert (await desk.row(ticket_id)).status == "open"
 
 
-async def test_a_ticket_that_is_not_there_is_named(desk):
+async def test_a_ticket_that_is_not_there_is_named(desk: Desk) -> None:
     ana = await desk.agent("ana")
     with pytest.raises(TicketNotFoundError):
         await desk.service.take(order(ana, ana.agent_id))
 
 
-async def test_a_failing_command_leaves_nothing_behind(desk):
+async def test_a_failing_command_leaves_nothing_behind(desk: Desk) -> None:
     ana = await desk.agent("ana", queues=("n2_billing",))
     ticket_id = await desk.ticket()
     with pytest.raises(NotAllowedError):
@@ -338,7 +351,7 @@ async def test_a_failing_command_leaves_nothing_behind(desk):
     assert desk.woken == []
 
 
-async def test_a_disabled_agents_tickets_wait_again_with_the_same_clock(desk):
+async def test_a_disabled_agents_tickets_wait_again_with_the_same_clock(desk: Desk) -> None:
     ana, bia = await desk.agent("ana"), await desk.agent("bia")
     ticket_id = await desk.ticket(priority="high")
     await desk.service.take(order(ana, ticket_id))
@@ -363,7 +376,7 @@ async def test_a_disabled_agents_tickets_wait_again_with_the_same_clock(desk):
         await desk.service.take(order(ana, ticket_id))
 
 
-async def test_taking_while_being_disabled_never_leaves_a_ticket_with_nobody(desk):
+async def test_taking_while_being_disabled_never_leaves_a_ticket_with_nobody(desk: Desk) -> None:
     ana = await desk.agent("ana")
     tickets = [await desk.ticket() for _ in range(4)]
 
