@@ -135,7 +135,8 @@ class ValidateOrderStatusForm(Action):  # type: ignore[misc]  # the SDK has no t
             if name != "order_number" or value is None:
                 continue
             number = order_number_in(str(value))
-            if number is None:
+            if number is None and any(character.isdigit() for character in str(value)):
+                # Words without a digit are no attempt at a number: the form just asks again.
                 dispatcher.utter_message(response="utter_invalid_order_number")
             events.append(SlotSet("order_number", number))
         return events

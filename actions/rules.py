@@ -26,6 +26,8 @@ from ticketing.services.rulings import Ruling
 
 log = structlog.get_logger()
 
+PERSON_INTENT = "talk_to_person"
+
 
 @dataclass(frozen=True, slots=True)
 class RuleTools:
@@ -123,6 +125,11 @@ class ActionHandoff(Action):  # type: ignore[misc]  # the SDK has no types
         facts = facts_of(tracker)
         tools = self._tools
         ruling = await ruling_of(tools, facts)
+        if ruling is not None and not ruling.decision.is_handoff:
+            # A rule of the dialogue chose this action: the customer said yes to an offered person.
+            ruling = await rulings.customer_asked(
+                tools.db, ruling, tools.policy, intent=PERSON_INTENT
+            )
         if ruling is None or not ruling.decision.is_handoff:
             log.warning("action.no_handoff_decided", turn_id=facts.message_id)
             return []

@@ -196,8 +196,8 @@ def main() -> int:
     parser.add_argument("--errors", action="store_true", help="list wrong answers")
     arguments = parser.parse_args()
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # noqa: TID251 - before TensorFlow loads
-    os.environ.setdefault("RASA_TELEMETRY_ENABLED", "false")  # noqa: TID251 - no phoning home
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("RASA_TELEMETRY_ENABLED", "false")
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     import structlog  # noqa: PLC0415 - comes with Rasa

@@ -1,8 +1,8 @@
 """Make the two Python environments, once, and say what is happening.
 
 Run by the Makefile with whatever Python is on the machine; standard library only. Nothing is done
-when the stamp of an environment equals the hash of its requirement file and of its interpreter, so a
-second run costs milliseconds.
+when the stamp of an environment equals the hash of its requirement file, so a second run costs
+milliseconds.
 
     .venv/       env `server`: Python >= 3.11 and everything current
     .venv-bot/   env `bot`:    Python 3.10 and Rasa 3.6.21
@@ -77,14 +77,16 @@ def install_ponte_command(folder: Path) -> None:
     """Put the project on the path and `ponte` in bin/, without a build step or a build backend."""
     site = subprocess.run(
         [str(python_of(folder)), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-        check=True, capture_output=True, text=True,
+        check=True,
+        capture_output=True,
+        text=True,
     ).stdout.strip()
     Path(site, "ponte-support.pth").write_text(f"{ROOT}\n")
     script = folder / "bin" / "ponte"
     # The two-language header, because a #! line longer than 127 bytes is cut by the kernel.
     script.write_text(
         "#!/bin/sh\n"
-        "'''exec' \"$(dirname \"$0\")/python\" \"$0\" \"$@\"\n"
+        '\'\'\'exec\' "$(dirname "$0")/python" "$0" "$@"\n'
         "' '''\n"
         "import sys\n"
         "from ponte.cli import main\n"
@@ -101,7 +103,10 @@ def runs(python: str | Path, code: str = "") -> bool:
     """Whether this interpreter really starts: a pyenv shim exists and fails when not selected."""
     try:
         done = subprocess.run(
-            [str(python), "-c", code or "pass"], capture_output=True, timeout=60, check=False,
+            [str(python), "-c", code or "pass"],
+            capture_output=True,
+            timeout=60,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
@@ -109,7 +114,7 @@ def runs(python: str | Path, code: str = "") -> bool:
 
 
 def find_uv() -> list[str]:
-    """uv from the path, or from the package index into .ponte/tools (three ways, first that works)."""
+    """Uv: ours, the one on the path, or installed into .ponte/tools."""
     ours = TOOLS / "bin" / "uv"
     if ours.exists() and runs_command([str(ours), "--version"]):
         return [str(ours)]
@@ -126,8 +131,8 @@ def find_uv() -> list[str]:
         run([python, "-m", "pip", "install", "--quiet", "--target", str(TOOLS), UV_REQUIREMENT])
     else:
         message = (
-            "this Python has neither `venv` nor `pip`, and `uv` is not on the path. Install one of: "
-            "python3-venv (apt-get install python3-venv), python3-pip, or uv."
+            "this Python has neither `venv` nor `pip`, and `uv` is not on the path. Install one "
+            "of: python3-venv (apt-get install python3-venv), python3-pip, or uv."
         )
         raise SetupError(message)
     if not ours.exists():
@@ -147,7 +152,7 @@ def find_server_python(*, with_uv: bool = True) -> str:
     enough = "import sys; sys.exit(sys.version_info < (3, 11))"
     candidates = [sys.executable, "python3.11", "python3.12", "python3.13", "python3"]
     for name in candidates:
-        path = shutil.which(name) if not os.path.isabs(name) else name
+        path = name if Path(name).is_absolute() else shutil.which(name)
         if path and runs(path, enough):
             return path
     if with_uv:
@@ -156,7 +161,7 @@ def find_server_python(*, with_uv: bool = True) -> str:
 
 
 def find_python_3_10() -> str:
-    """Python 3.10 for Rasa: one that really runs, else the newest under pyenv, else uv's download."""
+    """Python 3.10 for Rasa: one that runs, else the newest under pyenv, else uv's download."""
     exactly = "import sys; sys.exit(sys.version_info[:2] != (3, 10))"
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         path = Path(folder, "python3.10")
@@ -194,7 +199,9 @@ def uv_download(version: str) -> str:
     if subprocess.run([*uv, "python", "install", "--quiet", version], check=False).returncode == 0:
         done = subprocess.run(
             [*uv, "python", "find", "--managed-python", version],
-            capture_output=True, text=True, check=False,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode == 0 and runs(done.stdout.strip()):
             return done.stdout.strip()

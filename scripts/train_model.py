@@ -129,7 +129,7 @@ def train(root: Path, model: Path, inputs: str) -> int:
     began = time.perf_counter()
     say(f"training {model.name} from data/, domain.yml, config.yml")
     with tempfile.TemporaryDirectory(prefix="ponte-train-") as folder:
-        os.environ.update({**LIBRARY_SETTINGS, "RASA_CACHE_DIRECTORY": f"{folder}/cache"})  # noqa: TID251
+        os.environ.update({**LIBRARY_SETTINGS, "RASA_CACHE_DIRECTORY": f"{folder}/cache"})
         with heartbeat(began):
             trained = run_rasa(root, Path(folder))
         if trained is None:

@@ -10,10 +10,12 @@ from typing import Annotated
 import typer
 
 from kit.clock import SystemClock
+from kit.ids import new_correlation_id
 from ponte.cli.app import app, example, fail, print_json, running_settings, with_database
 from ponte.settings import Process
 from ticketing.db.engine import Database
 from ticketing.domain.enums import Role
+from ticketing.domain.ticket import SYSTEM
 from ticketing.services.agents import (
     AgentExistsError,
     AgentNotFoundError,
@@ -24,6 +26,7 @@ from ticketing.services.agents import (
     list_agents,
     normal_email,
 )
+from ticketing.services.ticket_release import release_tickets
 
 agents = typer.Typer(help="The people of the support team.", no_args_is_help=True)
 app.add_typer(agents, name="agents")
@@ -104,13 +107,21 @@ def list_(json_output: _JSON = False) -> None:
 def disable(
     email: Annotated[str, typer.Argument(help="Their address.")], json_output: _JSON = False
 ) -> None:
-    """Lock a person out at once: their sessions end, their past stays."""
+    """Lock a person out at once: sessions end, open tickets go back to their queues."""
     settings = running_settings(Process.DATABASE_ONLY)
     now = SystemClock(settings.clock_offset).now()
 
     async def work(database: Database) -> None:
         async with database.transaction() as session:
-            await disable_agent(session, email, now)
+            agent = await disable_agent(session, email, now)
+        await release_tickets(
+            database,
+            agent.id,
+            actor=SYSTEM,
+            reason="agent_disabled",
+            now=now,
+            correlation_id=new_correlation_id(),
+        )
 
     try:
         with_database(settings, work)

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import structlog
-from sanic import Sanic
+from sanic import Request, Sanic
 from sqlalchemy import text
 
 from channels.whatsapp.client import WhatsAppClient
@@ -18,6 +18,7 @@ from kit.clock import SystemClock
 from ponte.processes.notification_parts import notice_statuses
 from ponte.processes.simulator_proxy import create_blueprint as simulator_blueprint
 from ponte.processes.wiring import (
+    ROOT,
     configure_process,
     make_clock,
     make_database,
@@ -33,9 +34,10 @@ from ticketing.api.webhooks import WebhookDeps
 from ticketing.api.webhooks import create_blueprint as webhook_blueprint
 from ticketing.console.app import create_blueprints as console_blueprints
 from ticketing.db.engine import Database
-from ticketing.gateways.lingua_detector import LinguaDetector
+from ticketing.gateways.language_detector import Detector
 from ticketing.gateways.rasa_bot import RasaBot
 from ticketing.gateways.whatsapp_sender import WhatsAppSender
+from ticketing.http.client_address import client_address
 from ticketing.services import handoffs
 from ticketing.services.delivery_engine import DeliveryEngine
 from ticketing.services.inbound_engine import InboundEngine
@@ -72,8 +74,9 @@ def make_app(settings: Settings) -> Sanic[Any, Any]:
     app: Sanic[Any, Any] = Sanic("ponte-web", configure_logging=False)
     app.config.REQUEST_MAX_SIZE = 4 * 1024 * 1024  # Meta sends up to 3 MB
     app.config.FALLBACK_ERROR_FORMAT = "json"
+    _note_client_address(app, settings)
     app.blueprint(health_blueprint(_checks(db)))
-    app.blueprint(webhook_blueprint(_webhook_deps(settings, engines)))
+    app.blueprint(webhook_blueprint(_webhook_deps(settings, clock, engines)))
     deps = Deps.from_settings(
         settings, db=db, clock=clock, wake=engines.delivery.wake, policy=engines.turns.policy
     )
@@ -83,6 +86,16 @@ def make_app(settings: Settings) -> Sanic[Any, Any]:
         app.blueprint(simulator_blueprint(http, base_url=settings.ponte_simulator_url))
     _attach(app, engines, db, http)
     return app
+
+
+def _note_client_address(app: Sanic[Any, Any], settings: Settings) -> None:
+    @app.on_request
+    async def note(request: Request[Any, Any]) -> None:
+        request.ctx.client_address = client_address(
+            request.ip,
+            request.headers.get("X-Forwarded-For"),
+            trusted=settings.ponte_trusted_proxies,
+        )
 
 
 def make_engines(
@@ -124,7 +137,7 @@ def make_engines(
             base_url=settings.ponte_bot_url,
             secret=settings.ponte_bot_secret.get_secret_value(),
         ),
-        detector=LinguaDetector(),
+        detector=Detector(data_dir=ROOT / "data" / "nlu"),
         policy=policy,
         delivery=delivery,
         settings=EngineSettings(
@@ -141,10 +154,11 @@ def make_engines(
     return Engines(inbound, turns, delivery)
 
 
-def _webhook_deps(settings: Settings, engines: Engines) -> WebhookDeps:
+def _webhook_deps(settings: Settings, clock: SystemClock, engines: Engines) -> WebhookDeps:
     return WebhookDeps(
         app_secrets=settings.app_secrets,
         verify_token=settings.whatsapp_verify_token.get_secret_value(),
+        clock=clock,
         accept=engines.inbound.accept,
     )
 

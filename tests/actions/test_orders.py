@@ -138,7 +138,7 @@ class TestDirectories:
 async def test_the_form_refuses_what_is_no_number() -> None:
     dispatcher = CollectingDispatcher()
     asked = tracker()
-    asked.events = [{"event": "slot", "name": "order_number", "value": "sei la"}]
+    asked.events = [{"event": "slot", "name": "order_number", "value": "12"}]
 
     events = await ValidateOrderStatusForm().run(dispatcher, asked, {})
 

@@ -41,7 +41,7 @@ def test_a_logger_that_only_begins_like_ours_is_a_library() -> None:
 
 
 @pytest.mark.parametrize("serving", [True, False])
-def test_an_exception_is_its_type_and_place(serving: bool) -> None:  # noqa: FBT001 - a parameter
+def test_an_exception_is_its_type_and_place(serving: bool) -> None:
     formatter = SafeFormatter(json_lines=True)
     formatter.serving = serving
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 from sanic import Blueprint, HTTPResponse, Request
@@ -17,12 +18,20 @@ from sanic.response import json, text
 from channels.message import InboundItem
 from channels.whatsapp.parse import MalformedWebhookError, parse_webhook
 from channels.whatsapp.signature import verify
+from kit.clock import Clock
 from kit.ids import new_correlation_id
+from ticketing.http.browser import client_address
+from ticketing.http.rate_limit import Rate, RateLimiter, whole_seconds
 from ticketing.services.inbound import Stored
 
 log = structlog.get_logger()
 
 _MAX_BODY = 3 * 1024 * 1024  # Meta: payloads up to 3 MB
+
+
+FORGERIES = Rate(burst=1000, every=timedelta(milliseconds=50))
+"""Per address, for requests whose signature or token is wrong. Wide, because a wrong secret after a
+rotation looks the same and its repair must be seen to work at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +42,29 @@ class WebhookDeps:
         app_secrets: One, or two while a secret is being rotated.
         verify_token: What Meta sends when the webhook is registered.
         accept: Stores the items; when it returns they are safe.
+        clock: For the limit on requests that are not signed by Meta.
+        forgeries: That limit, per address.
     """
 
     app_secrets: Sequence[str]
     verify_token: str
     accept: Callable[[Sequence[InboundItem], str], Awaitable[Stored]]
+    clock: Clock
+    forgeries: Rate = FORGERIES
 
 
 def create_blueprint(deps: WebhookDeps) -> Blueprint:
     """The webhook's routes."""
     blueprint = Blueprint("webhooks")
+    forgeries = RateLimiter(deps.forgeries)
+
+    def refused(request: Request) -> HTTPResponse | None:
+        """Forgers are slowed down; what Meta signed is never limited."""
+        wait = forgeries.spend(client_address(request), now=deps.clock.now())
+        if wait is None:
+            return None
+        headers = {"Retry-After": str(whole_seconds(wait))}
+        return json({"error": "too many requests without a right signature"}, 429, headers)
 
     @blueprint.get("/webhooks/whatsapp")
     async def subscribe(request: Request) -> HTTPResponse:
@@ -51,7 +73,9 @@ def create_blueprint(deps: WebhookDeps) -> Blueprint:
         right = hmac.compare_digest(given, deps.verify_token.encode())
         challenge = request.args.get("hub.challenge")
         if request.args.get("hub.mode") != "subscribe" or not right or challenge is None:
-            return json({"error": "hub.mode or hub.verify_token is wrong"}, status=403)
+            return refused(request) or json(
+                {"error": "hub.mode or hub.verify_token is wrong"}, status=403
+            )
         return text(challenge, headers={"X-Content-Type-Options": "nosniff"})
 
     @blueprint.post("/webhooks/whatsapp")
@@ -59,7 +83,9 @@ def create_blueprint(deps: WebhookDeps) -> Blueprint:
         raw = request.body
         if not verify(raw, request.headers.get("X-Hub-Signature-256"), deps.app_secrets):
             log.warning("webhook.bad_signature", count=len(raw))
-            return json({"error": "X-Hub-Signature-256 does not match the body"}, status=401)
+            return refused(request) or json(
+                {"error": "X-Hub-Signature-256 does not match the body"}, status=401
+            )
         if len(raw) > _MAX_BODY:
             return json({"error": "body: expected at most 3 MB"}, status=413)
         return await _store(deps, raw)

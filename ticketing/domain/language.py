@@ -26,6 +26,9 @@ DOUBTED_DEFAULT = 0.40
 CLEAR = 0.85  # one message of at least CLEAR_WORDS words at this probability is enough
 CLEAR_WORDS = 3
 CLEAR_TELLING = 2  # ... of which so many are words that only the other language has
+# Telling words it takes against each one of the default language. English holds no Portuguese word
+# unless it is a quotation in a Portuguese message; Spanish shares many.
+OUTWEIGHS = {"en": 4, "es": 1, "pt": 0}
 FIRST = 0.80  # one word is enough for a conversation that has shown no language yet
 FIRST_OF_SEVERAL = 0.65  # ... and of three words this is
 LIKELY = 0.60  # two messages in a row at this probability are enough
@@ -45,6 +48,8 @@ class Guess:
         words: Words in the message.
         telling: Known words that speak for `served_language` and against the other served ones;
             None when the detector does not count them.
+        contrary: Known words that speak for the default language when `served_language` is
+            another: "jogo the last of us" is a Brazilian who names a game.
         evidence: Probability per served language, all equally likely beforehand. Empty stands for
             `served_confidence` and an equal share of the rest for the others.
         requested: The language the customer asks to be answered in, served or not.
@@ -57,6 +62,7 @@ class Guess:
     served_confidence: float
     words: int
     telling: int | None = None
+    contrary: int = 0
     evidence: Mapping[str, float] = field(default_factory=dict)
     requested: str | None = None
     script: bool = False
@@ -111,11 +117,14 @@ def update(state: LanguageState, guess: Guess | None) -> LanguageState:
         telling = 0
     elif seen == DEFAULT and not state.settled and guess.words > 1:
         telling = max(telling, 1)  # the way back to the default needs no better proof
-    clear = probability >= CLEAR and guess.words >= CLEAR_WORDS and telling >= CLEAR_TELLING
+    pure = not guess.contrary or telling > OUTWEIGHS[seen] * guess.contrary
+    clear = (
+        probability >= CLEAR and guess.words >= CLEAR_WORDS and telling >= CLEAR_TELLING and pure
+    )
     likely = probability >= LIKELY and telling >= 1
     agreed = likely and state.candidate == seen
     enough = FIRST_OF_SEVERAL if guess.words >= CLEAR_WORDS else FIRST
-    first = not state.settled and probability >= enough and telling >= 1
+    first = not state.settled and probability >= enough and telling >= 1 and pure
     if clear or agreed or first:
         # "hello" alone does not settle: Brazilians say it too, and their next words tell.
         return LanguageState(seen, settled=clear or agreed or guess.words > 1)

@@ -125,7 +125,7 @@ _NEUTRAL = """
     denied failed failure declined invalid pending transit delivered try again later out for bad
     page loading update upgrade download upload backup feedback feed post story stories reels
     designer marketing influencer coach home office happy hour fake crush show top hit hey bye baby
-    men man brother bro god oh my ha haha hahaha hehe rs rsrs kk kkk uhum hum hmm ah eh ops wow
+    men man brother bro god oh ha haha hahaha hehe rs rsrs kk kkk uhum hum hmm ah eh ops wow
     pix cpf cnpj cep rg sms pdf net fax fone tel a e o real normal hotel menu taxi bar pizza
     """
 NEUTRAL: frozenset[str] = frozenset(_NEUTRAL.split())
@@ -142,6 +142,12 @@ LEANING: Mapping[str, float] = {
     LAUGHTER: 3.0,
 }
 
+# The Portuguese that a foreigner in Brazil learns first: no sign that the rest is a quotation.
+PICKED_UP: frozenset[str] = frozenset(
+    {"oi", "olá", "ola", "bom", "boa", "dia", "tarde", "noite", "tudo", "bem", "obrigado"}
+    | {"obrigada", "favor", "tchau", "desculpe", "desculpa", "brasil"}
+)
+
 # Letters that neither a served language nor a Brazilian name has; a word with one is a sign too.
 FOREIGN_LETTERS: Mapping[str, frozenset[str]] = {
     "de": frozenset("ß"),
@@ -150,11 +156,12 @@ FOREIGN_LETTERS: Mapping[str, frozenset[str]] = {
 }
 
 # Small words that hardly exist in Portuguese, Spanish or English. A sentence is called foreign only
-# when it holds some of them: names, brands, codes and gibberish never do.
+# when it holds some of them: brands, codes and gibberish never do, and the particles of surnames
+# ("von der", "van den", "della") are left out, since Brazilians have those.
 FOREIGN: Mapping[str, str] = {
     "fr": """
     je j'ai j'aimerais j'attends j je suis vous nous il elle ils elles est-ce qu'est n'ai n'est
-    n'a pas ne le les des du au aux une mon ma mes votre vos notre c'est où quand pourquoi comment
+    n'a pas ne au aux une mon ma mes votre vos notre c'est où quand pourquoi comment
     combien avec sans pour dans chez sur mais très aussi bonjour bonsoir salut merci voudrais veux
     peux pouvez avez avoir être été fait quelqu'un s'il plaît svp commande colis livraison
     reçu parler aider facture remboursement mes tes ses leur leurs notre nos vos tout tous toute
@@ -163,26 +170,26 @@ FOREIGN: Mapping[str, str] = {
     encore depuis cette ce cet et qui quoi""",
     "de": """
     ich du er sie wir ihr mein meine meinen meiner mich mir dich ihnen ist sind bin war habe hat
-    haben nicht kein keine und oder aber mit ohne für auf aus bei nach von zu zum zur der die das
-    den dem ein eine einen einem einer wo wann wie warum was wer welche kann können möchte will
+    haben nicht kein keine und oder aber mit ohne für auf aus bei nach die das
+    ein eine einen einem einer wo wann wie warum was wer welche kann können möchte will
     wurde wird werden würde hätte können könnte müssen muss soll sollte dass weil wenn ob als wie
     euch uns unser unsere ihre ihrem sein seine dieser diese dieses jemand niemand etwas nichts
     hier dort heute gestern morgen nur mehr viel ja nein doch also dann über unter vor bis um
     noch schon immer bitte danke hallo guten tag morgen brauche hilfe bestellung
     rechnung paket leider geld zurück sehr auch es""",
     "it": """
-    il lo gli dei degli della delle dello nel nella sono è ho hai abbiamo avete hanno non che
+    il lo gli nel nella sono è ho hai abbiamo avete hanno non che
     chi cosa dove quando come perché quanto mio mia miei mie vostro questo questa con senza
     vorrei voglio posso potete può potrei parlare ricevuto arrivato arrivata ordine
     pacco spedizione rimborso aiuto bisogno grazie buongiorno buonasera salve ciao ancora sempre
-    per ad alla alle al dal dalla ci vi mi ti si da in un' l' dell' all' nell' c'è cos'è
+    per ad alla alle al ci vi mi ti si in un' l' dell' all' nell' c'è cos'è
     siamo siete era erano sto sta stanno devo deve dobbiamo puoi riesco riesce fare fatto avere
     essere andare viene serve pagato fattura conto prodotto sabato oggi ieri domani adesso già mai
     niente nulla qualcuno tutto tutti ogni prego scusi per favore però quindi perche piu allora
-    anche più molto un uno della stata stato""",
+    anche più molto un uno stata stato""",
     "nl": """
-    ik jij u wij zij mijn uw het een de en of maar niet geen is zijn ben heb heeft hebben kan kunt
-    kunnen wil wilt waar wanneer hoe waarom wat wie met voor van op aan bij naar te om
+    ik jij u wij zij mijn uw het een en of maar niet geen is zijn ben heb heeft hebben kan kunt
+    kunnen wil wilt waar wanneer hoe waarom wat wie met voor op aan bij naar om
     graag iemand praten alstublieft bedankt hallo goedemorgen bestelling pakket gebleven aangekomen
     wordt worden werd was waren moet mag zou zal hebt heeft niets niemand iets alles hier daar
     vandaag gisteren morgen veel meer al dat dit die deze onze jullie hun kapot rekening sturen

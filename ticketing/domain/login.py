@@ -32,7 +32,7 @@ def lock_time(failures: int) -> timedelta | None:
     if failures < FREE_FAILURES:
         return None
     doublings = min(failures - FREE_FAILURES, 10)  # 2**10 minutes are beyond the cap already
-    return min(FIRST_WAIT * 2**doublings, LONGEST_WAIT)
+    return min(FIRST_WAIT * (1 << doublings), LONGEST_WAIT)
 
 
 def check_password(password: str, *, email: str, name: str) -> None:

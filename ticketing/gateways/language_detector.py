@@ -24,6 +24,7 @@ from ticketing.domain.language_words import (
     LAUGHTER,
     LEANING,
     NEUTRAL,
+    PICKED_UP,
 )
 
 _LINGUA = {
@@ -116,6 +117,7 @@ class Detector:
             evidence[served],
             weighed.words,
             telling=weighed.telling[served],
+            contrary=0 if served == DEFAULT else weighed.telling[DEFAULT] - self._picked_up(words),
             evidence=evidence,
             requested=requested,
         )
@@ -148,3 +150,7 @@ class Detector:
     def _signs_of(self, language: str, words: list[str]) -> list[str]:
         listed, letters = self._signs[language], FOREIGN_LETTERS.get(language, frozenset())
         return [word for word in words if word in listed or not letters.isdisjoint(word)]
+
+    def _picked_up(self, words: list[str]) -> int:
+        """How many of the words that tell Portuguese are ones that every visitor knows."""
+        return self._model.weigh([word for word in words if word in PICKED_UP]).telling[DEFAULT]

@@ -85,8 +85,9 @@ def foreign_origin(request: Request[Any, Any], *, deps: Deps) -> bool:
 
 
 def client_address(request: Request[Any, Any]) -> str:
-    """The peer, or the client it forwards when Sanic trusts that proxy."""
-    return request.remote_addr or request.ip or "unknown"
+    """The address that limits count: the web process notes it, else the peer itself."""
+    noted: str | None = getattr(request.ctx, "client_address", None)
+    return noted or request.ip or "unknown"
 
 
 def correlation_id(request: Request[Any, Any]) -> str:

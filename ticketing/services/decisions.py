@@ -64,6 +64,28 @@ async def decide_once(
     return stored.id, Decision.from_json(stored.decision)
 
 
+async def revise(
+    session: AsyncSession,
+    snapshot: ConversationSnapshot,
+    policy: HandoffPolicy,
+) -> Decision | None:
+    """Decide a turn again, with what the dialogue has found out meanwhile.
+
+    The dialogue knows what a "yes" answers; the rules alone do not. The record keeps the revised
+    snapshot, so that it explains itself. None when the turn was never decided.
+    """
+    record = await of_turn(session, uuid.UUID(snapshot.turn_id))
+    if record is None:
+        return None
+    decision = decide(snapshot, policy)
+    record.snapshot = storable(snapshot.to_json())
+    record.decision = storable(decision.to_json())
+    record.outcome = decision.outcome
+    record.reason = decision.reason
+    record.rule = decision.rule_version
+    return decision
+
+
 async def of_turn(session: AsyncSession, turn_id: uuid.UUID) -> tables.Decision | None:
     """The decision record of a turn."""
     found: tables.Decision | None = await session.scalar(

@@ -7,7 +7,7 @@ cannot: a message it cannot read, or no answer from it.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -64,6 +64,23 @@ async def rule(
         confidence=round(snapshot.confidence, 3),
     )
     return Ruling(decision_id, decision, snapshot)
+
+
+async def customer_asked(
+    db: Database, ruling: Ruling, policy: HandoffPolicy, *, intent: str
+) -> Ruling:
+    """The ruling of a turn in which the dialogue understood that the customer wants a person.
+
+    "Sim" after "quer que eu chame uma pessoa?" is such a turn: a yes to the rules, a request to
+    the dialogue.
+    """
+    certain = ((intent, 1.0), *(pair for pair in ruling.snapshot.ranking if pair[0] != intent))
+    snapshot = replace(ruling.snapshot, top_intent=intent, ranking=certain)
+    async with db.transaction() as session:
+        decision = await decisions.revise(session, snapshot, policy)
+    if decision is None:
+        return ruling
+    return Ruling(ruling.decision_id, decision, snapshot)
 
 
 async def hand_over(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from channels.message import OutboundMessage, merge_replies
 from handoff import clarify
 from handoff.decision import Decision
 from handoff.policy import HandoffPolicy
+from handoff.text import words
 from kit.clock import Clock
 from ticketing.db.engine import Database
 from ticketing.domain import language
@@ -74,7 +76,14 @@ class TurnRunner:
         decision = Decision.from_json(record.decision)
         if decision.outcome == "stay":
             messages = self._merged(reply.replies, turn)
-            return self._conclusion(turn, decision, "answered", messages, intent=reply.parse.intent)
+            return self._conclusion(
+                turn,
+                decision,
+                "answered",
+                messages,
+                intent=reply.parse.intent,
+                clarification=offered(messages),
+            )
         # What the actions said is said again from the record: the words are the same, and a reply
         # that Rasa lost (an action that failed half-way) is not lost for the customer.
         snapshot = snapshot_of(
@@ -172,22 +181,23 @@ class TurnRunner:
         """What the customer's message asks of the bot."""
         text = turn.text.strip()[:MAX_TEXT_FOR_BOT]
         none_payload = (turn.clarification or {}).get("none_payload")
+        question = turn.clarification if _is_question(turn) else None
         if turn.reply_id and PAYLOAD.fullmatch(turn.reply_id):
             answer = None
-            if turn.clarification is not None:
+            if question is not None:
                 answer = "none_of_these" if turn.reply_id == none_payload else "chosen"
             return _Input(text, turn.reply_id, answer)
-        if turn.clarification is None:
-            return _Input(text)
+        if question is None:
+            return _Input(text, chosen_offer(turn.clarification, text))
         options = tuple(
             clarify.ClarifyOption(
                 intent=option["intent"],
                 title=option["title"],
                 entities={name: tuple(values) for name, values in option["entities"].items()},
             )
-            for option in turn.clarification["options"]
+            for option in question["options"]
         )
-        titles = (turn.clarification["none_title"],)
+        titles = (question["none_title"],)
         match clarify.read_answer(text, options, none_titles=titles):
             case clarify.Chosen(option=option):
                 return _Input(text, clarify.payload_for(option), "chosen")
@@ -220,7 +230,7 @@ class TurnRunner:
             language_served=spoken.foreign is None,
             failures=known.failures,
             clarifications_asked=known.clarifications_asked,
-            clarification_open=turn.clarification is not None,
+            clarification_open=_is_question(turn),
             clarification_answer=asked.clarification_answer,
             already_offered=list(known.already_offered),
             last_intent=known.last_intent,
@@ -228,6 +238,34 @@ class TurnRunner:
             contact_segment=turn.contact_segment,
             has_open_ticket=turn.ticket_id is not None,
         )
+
+
+def _is_question(turn: ClaimedTurn) -> bool:
+    return turn.clarification is not None and turn.clarification.get("kind") != "offer"
+
+
+def offered(messages: Sequence[OutboundMessage]) -> dict[str, Any] | None:
+    """The buttons under an ordinary answer, kept so that typing their number or title works."""
+    buttons = messages[-1].buttons if messages else ()
+    if not buttons:
+        return None
+    options = [{"payload": button.id, "title": button.title} for button in buttons]
+    return {"kind": "offer", "options": options}
+
+
+def chosen_offer(kept: Mapping[str, Any] | None, text: str) -> str | None:
+    """The payload of the button whose number or title was typed; None for anything else.
+
+    Unlike the answers to a clarifying question, "sim" and "não" choose nothing here: the dialogue
+    has rules of its own for them.
+    """
+    options = kept["options"] if kept is not None else ()
+    typed = words(text)
+    for number, option in enumerate(options, start=1):
+        if typed in {(str(number),), words(option["title"])}:
+            payload = str(option["payload"])
+            return payload if PAYLOAD.fullmatch(payload) else None
+    return None
 
 
 def owner_name(process: str) -> str:

@@ -178,7 +178,7 @@ TEXT = st.text(min_size=1, max_size=90)
 def test_every_body_that_is_built_is_accepted(
     text: str,
     options: list[Button],
-    as_list: bool,  # noqa: FBT001 - drawn by hypothesis
+    as_list: bool,
 ) -> None:
     message = OutboundMessage(text, tuple(options), "Abrir" if as_list and options else None)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ from sqlalchemy import select
 from channels.whatsapp.signature import sign
 from kit.clock import FakeClock
 from tests.ticketing.services.talk import make_world
-from ticketing.api.webhooks import WebhookDeps, create_blueprint
+from ticketing.api.webhooks import FORGERIES, WebhookDeps, create_blueprint
 from ticketing.db.engine import Database
 from ticketing.db.tables import Message, Turn, WebhookItem
+from ticketing.http.rate_limit import Rate
 
 SECRET, OLD_SECRET = "new-app-secret", "old-app-secret"
 
@@ -44,11 +46,13 @@ def text_message(number: int, body: str = "oi") -> dict[str, Any]:
 class Door:
     """The webhook with everything behind it."""
 
-    def __init__(self, db: Database, clock: FakeClock, *, broken: bool = False) -> None:
+    def __init__(
+        self, db: Database, clock: FakeClock, *, broken: bool = False, forgeries: Rate = FORGERIES
+    ) -> None:
         self.world = make_world(db, clock)
         self.broken = broken
         self.app: Sanic[Any, Any] = Sanic(f"door-{id(self)}", configure_logging=False)
-        deps = WebhookDeps((SECRET, OLD_SECRET), "verify-me", self._accept)
+        deps = WebhookDeps((SECRET, OLD_SECRET), "verify-me", self._accept, clock, forgeries)
         self.app.blueprint(create_blueprint(deps))
 
     async def _accept(self, items: Any, correlation_id: str) -> Any:
@@ -105,6 +109,16 @@ class TestSignature:
     ) -> None:
         assert await door.post(envelope(text_message(1)), secret=secret) == 401
         assert await door.world.rows(WebhookItem) == []
+
+    async def test_a_forger_is_slowed_down_and_meta_is_not(
+        self, db: Database, clock: FakeClock
+    ) -> None:
+        door = Door(db, clock, forgeries=Rate(burst=2, every=timedelta(seconds=1)))
+        body = envelope(text_message(1))
+        statuses = [await door.post(b"{}", secret="wrong") for _ in range(3)]
+
+        assert statuses == [401, 401, 429]
+        assert await door.post(body) == 200
 
     async def test_the_raw_bytes_are_signed_not_what_they_mean(self, door: Door) -> None:
         body = envelope(text_message(1, "ação 😀"))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,8 @@ from ticketing.domain import control
 from ticketing.domain.control import ControlError, ControlState
 from ticketing.domain.enums import Author, Control
 
-CHANGES = [control.queue, control.requeue, control.take, control.return_to_bot]
+Change = Callable[[ControlState], ControlState]
+CHANGES: list[Change] = [control.queue, control.requeue, control.take, control.return_to_bot]
 
 
 @pytest.mark.parametrize(
@@ -24,7 +27,7 @@ CHANGES = [control.queue, control.requeue, control.take, control.return_to_bot]
         (control.return_to_bot, "human", "bot"),
     ],
 )
-def test_a_change_starts_a_new_epoch(change, before: str, after: str) -> None:  # type: ignore[no-untyped-def]  # any change
+def test_a_change_starts_a_new_epoch(change: Change, before: str, after: str) -> None:
     assert change(ControlState(Control(before), 4)) == ControlState(Control(after), 5)
 
 
@@ -37,7 +40,7 @@ def test_a_change_starts_a_new_epoch(change, before: str, after: str) -> None:  
         (control.return_to_bot, "bot"),
     ],
 )
-def test_an_impossible_change_says_who_has_control(change, present: str) -> None:  # type: ignore[no-untyped-def]  # any change
+def test_an_impossible_change_says_who_has_control(change: Change, present: str) -> None:
     with pytest.raises(ControlError, match=f"control is {present}"):
         change(ControlState(Control(present), 0))
 
@@ -61,7 +64,7 @@ def test_only_the_bots_words_of_an_old_epoch_are_held_back(
 
 
 @given(st.lists(st.sampled_from(CHANGES), max_size=30))
-def test_the_epoch_only_grows_whatever_is_tried(changes: list) -> None:  # type: ignore[type-arg]  # functions
+def test_the_epoch_only_grows_whatever_is_tried(changes: list[Change]) -> None:
     state = ControlState(Control.BOT, 0)
     for change in changes:
         try:

@@ -19,7 +19,9 @@ from ticketing.domain.enums import DeliveryState
 WAIT = timedelta(seconds=30)
 
 
-def plan(kind: str, *, code: str = "x", attempt: int = 1, retry_after: float | None = None):  # type: ignore[no-untyped-def]  # a plan
+def plan(
+    kind: str, *, code: str = "x", attempt: int = 1, retry_after: float | None = None
+) -> TryAgain | GiveUp:
     failure = Failure(
         kind,  # type: ignore[arg-type]  # the table's words
         code,

@@ -77,6 +77,15 @@ def test_three_words_of_which_none_is_known_change_nothing() -> None:
     assert update(SETTLED, served("en", 0.999, 3, telling=0)).language == "pt"
 
 
+@pytest.mark.parametrize(("telling", "language"), [(3, "pt"), (4, "pt"), (5, "en")])
+def test_a_quotation_inside_a_portuguese_message_changes_nothing(
+    telling: int, language: str
+) -> None:
+    guess = Guess("en", 0.99, "en", 0.999, 6, telling=telling, contrary=1)
+    assert update(LanguageState(), guess).language == language
+    assert update(SETTLED, guess).language == language
+
+
 def test_evidence_that_only_beats_an_even_start_does_not_beat_the_prior() -> None:
     assert update(LanguageState(), served("es", 0.80, 1, telling=1)).language == "pt"
 

@@ -13,6 +13,9 @@ ROOT = Path(__file__).resolve().parents[3]
 SAMPLES: dict[str, dict[str, list[str]]] = YAML(typ="safe").load(
     (Path(__file__).parent / "language_samples.yml").read_text(encoding="utf-8")
 )
+BRAZILIAN = [
+    text for group in ("tricky", "tricky_fresh", "tricky_last") for text in SAMPLES[group]["pt"]
+]
 BEFORE = {"pt": "cadê meu pedido", "en": "where is my order", "es": "dónde está mi pedido"}
 
 
@@ -63,12 +66,12 @@ def test_a_shared_word_leaves_a_conversation_in_its_language(
     assert after(detector, BEFORE[home], text, text).language == home
 
 
-@pytest.mark.parametrize("text", SAMPLES["tricky"]["pt"] + SAMPLES["tricky_fresh"]["pt"])
+@pytest.mark.parametrize("text", BRAZILIAN)
 def test_no_brazilian_is_taken_for_a_foreigner(detector: Detector, text: str) -> None:
     assert after(detector, text).foreign is None
 
 
-@pytest.mark.parametrize("text", SAMPLES["tricky"]["pt"] + SAMPLES["tricky_fresh"]["pt"])
+@pytest.mark.parametrize("text", BRAZILIAN)
 def test_a_brazilian_who_writes_portuguese_next_is_answered_in_portuguese(
     detector: Detector, text: str
 ) -> None:
@@ -78,7 +81,7 @@ def test_a_brazilian_who_writes_portuguese_next_is_answered_in_portuguese(
 def test_nine_foreign_sentences_of_ten_are_found(detector: Detector) -> None:
     pairs = [
         (language, text)
-        for group in ("foreign", "foreign_fresh")
+        for group in ("foreign", "foreign_fresh", "foreign_last")
         for language, texts in SAMPLES[group].items()
         for text in texts
     ]

@@ -27,7 +27,9 @@ from ticketing.services.inbound_engine import InboundEngine
 from ticketing.services.ports import BotReply, BotUnavailableError, SendFailedError
 from ticketing.services.turn_engine import EngineSettings, TurnEngine
 
-POLICY = load_policy(Path(__file__).resolve().parents[3] / "handoff.yml", holiday_dates=holiday_dates)
+POLICY = load_policy(
+    Path(__file__).resolve().parents[3] / "handoff.yml", holiday_dates=holiday_dates
+)
 CUSTOMER = "+5511987654321"
 
 _wamids = itertools.count(1)

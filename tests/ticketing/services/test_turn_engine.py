@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 
 from channels.message import MessageKind
 from kit.clock import FakeClock
+from tests.ticketing.services.talk import World, inbound_text, make_world, status
 from ticketing.db.engine import Database
 from ticketing.db.tables import (
     Contact,
@@ -26,8 +27,6 @@ from ticketing.domain.delivery import Failure
 from ticketing.services import control, turns
 from ticketing.services.control import lock_conversation
 from ticketing.services.turns import ClaimedTurn
-
-from tests.ticketing.services.talk import World, inbound_text, make_world, status
 
 TRANSIENT = Failure("transient", "131000", "Something went wrong")
 PERMANENT = Failure("permanent", "131026", "Undeliverable")
@@ -233,9 +232,7 @@ class TestHandingOver:
             locked = await lock_conversation(session, conversation_id)
             control.take(locked)
             control.return_to_bot(locked)
-            await session.execute(
-                update(Handoff).values(state="ended", ended_at=world.clock.now())
-            )
+            await session.execute(update(Handoff).values(state="ended", ended_at=world.clock.now()))
 
         await world.say("cade meu pedido")
 
@@ -300,9 +297,7 @@ class TestTakingOver:
         await world.turns.drain()
         async with world.db.transaction() as session:
             await session.execute(update(Turn).values(state="pending", finished_at=None))
-            await session.execute(
-                update(Conversation).values(lease_owner=None, lease_until=None)
-            )
+            await session.execute(update(Conversation).values(lease_owner=None, lease_until=None))
             for row in await session.scalars(
                 select(Message).where(Message.direction == "outbound")
             ):
@@ -454,9 +449,7 @@ class TestDelivery:
             (["something_new"], "sent"),
         ],
     )
-    async def test_statuses_never_go_back(
-        self, world: World, words: list[str], state: str
-    ) -> None:
+    async def test_statuses_never_go_back(self, world: World, words: list[str], state: str) -> None:
         await world.say("oi")
         (out,) = [row for row in await world.rows(Message) if row.direction == "outbound"]
 
