@@ -52,7 +52,7 @@ class ConversationSnapshot:
         clarification_open: The last thing the bot said was a clarifying question.
         clarification_answer: What this message answers to it; None when it is no answer.
         already_offered: Intents offered by the clarifying questions asked in a row so far.
-        repeated_question: The customer asks what the bot has just answered.
+        repeated_question: The customer asks again what the bot has just answered twice.
         contact_vip: The contact is marked as VIP.
         contact_segment: The contact's segment, for example "enterprise".
         has_open_ticket: The contact has a ticket that is not closed.

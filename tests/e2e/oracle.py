@@ -33,13 +33,19 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class TurnRow:
-    """A customer's message in the database, with its turn."""
+    """A customer's message in the database, with its turn.
+
+    Attributes:
+        on_ticket: The message stands on a ticket: a person has it.
+        opened_handoff: This very turn handed the conversation over; its customer has to be told.
+    """
 
     wamid: str
     turn_id: str
     state: str | None
     outcome: str | None
     on_ticket: bool
+    opened_handoff: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,8 @@ def _not_answered_once(
             found.append(f"{turn.wamid}: answered {count} times ({turn.outcome})")
         if count == 0 and not turn.on_ticket:
             found.append(f"{turn.wamid}: not answered and on no ticket ({turn.outcome})")
+        if count == 0 and turn.opened_handoff:
+            found.append(f"{turn.wamid}: handed over, and the customer was not told")
     return found
 
 

@@ -40,7 +40,8 @@ _UNKNOWN_SECONDS = "60" if _LONG else "15"
 _SETTLE_SECONDS = 240
 
 _TURNS = """
-SELECT m.provider_id, m.id::text, t.state, t.outcome, m.ticket_id IS NOT NULL AS on_ticket
+SELECT m.provider_id, m.id::text, t.state, t.outcome, m.ticket_id IS NOT NULL AS on_ticket,
+  EXISTS (SELECT 1 FROM handoffs h WHERE h.turn_id = m.id) AS opened_handoff
 FROM messages m LEFT JOIN turns t ON t.id = m.id
 WHERE m.direction = 'inbound'
 """
@@ -149,6 +150,7 @@ def _turn_rows(ponte: RunningSet) -> list[TurnRow]:
             state=None if row["state"] is None else str(row["state"]),
             outcome=None if row["outcome"] is None else str(row["outcome"]),
             on_ticket=bool(row["on_ticket"]),
+            opened_handoff=bool(row["opened_handoff"]),
         )
         for row in ponte.query(_TURNS)
     ]

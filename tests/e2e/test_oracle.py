@@ -65,6 +65,13 @@ def test_a_message_on_a_ticket_needs_no_answer() -> None:
         ([WROTE], [], [TURN], [ANSWER], "nobody received it"),
         ([WROTE], [], [TURN], [AnswerRow("m-1", "t-1", "unknown")], "left in unknown"),
         ([WROTE], [], [TURN], [], "not answered and on no ticket"),
+        (
+            [WROTE],
+            [],
+            [TurnRow("in-1", "t-1", "done", "to_agent", on_ticket=True, opened_handoff=True)],
+            [],
+            "the customer was not told",
+        ),
     ],
 )
 def test_every_kind_of_loss_and_repetition_is_named(

@@ -184,7 +184,7 @@ class Conversation(Base):
     clarification: Mapped[JSON | None]
     """The open clarifying question: options, the original turn, how many were asked."""
     understanding: Mapped[JSON] = mapped_column(default=dict)
-    """Counters the rules read: failures, clarifications_asked, unreadable, last_intent."""
+    """Counters the rules read: failures, clarifications_asked, already_offered, last_question."""
     last_customer_message_at: Mapped[datetime | None]
     last_message_at: Mapped[datetime | None]
     created_at: Mapped[datetime]

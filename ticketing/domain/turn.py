@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -42,7 +42,8 @@ class TurnFacts:
     clarification_open: bool = False
     clarification_answer: str | None = None
     already_offered: list[str] = field(default_factory=list)
-    last_intent: str | None = None
+    last_question: str | None = None
+    times_asked: int = 0
     contact_vip: bool = False
     contact_segment: str | None = None
     has_open_ticket: bool = False
@@ -130,7 +131,10 @@ def snapshot_of(
         clarification_open=facts.clarification_open,
         clarification_answer=facts.clarification_answer,
         already_offered=tuple(facts.already_offered),
-        repeated_question=facts.last_intent is not None and facts.last_intent == parse.intent,
+        repeated_question=(
+            facts.times_asked >= ANSWERED_IN_VAIN
+            and facts.last_question == question_of(parse.intent, parse.entities)
+        ),
         contact_vip=facts.contact_vip,
         contact_segment=facts.contact_segment,
         has_open_ticket=facts.has_open_ticket,
@@ -139,14 +143,31 @@ def snapshot_of(
     )
 
 
+ANSWERED_IN_VAIN = 2
+"""A question that comes again after so many answers in a row was not answered by them. One repeat
+proves nothing: a typo mended, a message sent twice."""
+
+
+def question_of(intent: str | None, entities: Mapping[str, tuple[str, ...]]) -> str | None:
+    """What was asked, for telling a repeated question from one about another order."""
+    if intent is None:
+        return None
+    named = sorted(value for values in entities.values() for value in values)
+    return " ".join([intent, *named])
+
+
 @dataclass(frozen=True, slots=True)
 class Understanding:
-    """Counters over the turns of a conversation that the rules read."""
+    """Counters over the turns of a conversation that the rules read.
+
+    `last_question` was answered `times_asked` times in a row.
+    """
 
     failures: int = 0
     clarifications_asked: int = 0
     already_offered: tuple[str, ...] = ()
-    last_intent: str | None = None
+    last_question: str | None = None
+    times_asked: int = 0
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Understanding:
@@ -155,7 +176,8 @@ class Understanding:
             failures=int(value.get("failures", 0)),
             clarifications_asked=int(value.get("clarifications_asked", 0)),
             already_offered=tuple(value.get("already_offered", ())),
-            last_intent=value.get("last_intent"),
+            last_question=value.get("last_question"),
+            times_asked=int(value.get("times_asked", 0)),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -164,7 +186,8 @@ class Understanding:
             "failures": self.failures,
             "clarifications_asked": self.clarifications_asked,
             "already_offered": list(self.already_offered),
-            "last_intent": self.last_intent,
+            "last_question": self.last_question,
+            "times_asked": self.times_asked,
         }
 
     def after(
@@ -173,21 +196,19 @@ class Understanding:
         outcome: str,
         counts_as_failure: bool,
         offered: tuple[str, ...],
-        intent: str | None,
+        question: str | None,
     ) -> Understanding:
         """The counters after a turn with this outcome."""
         if outcome == "clarify":
-            return Understanding(
+            return replace(
+                self,
                 failures=self.failures + 1,
                 clarifications_asked=self.clarifications_asked + 1,
                 already_offered=(*self.already_offered, *offered),
-                last_intent=self.last_intent,
             )
         if counts_as_failure:
-            return Understanding(
-                self.failures + 1,
-                self.clarifications_asked,
-                self.already_offered,
-                self.last_intent,
-            )
-        return Understanding(last_intent=intent)
+            return replace(self, failures=self.failures + 1)
+        again = question is not None and question == self.last_question
+        return Understanding(
+            last_question=question, times_asked=self.times_asked + 1 if again else 1
+        )

@@ -22,6 +22,7 @@ from ticketing.domain.turn import (
     PAYLOAD,
     Parse,
     TurnFacts,
+    question_of,
     snapshot_of,
 )
 from ticketing.services import decisions, rulings
@@ -81,7 +82,7 @@ class TurnRunner:
                 decision,
                 "answered",
                 messages,
-                intent=reply.parse.intent,
+                question=question_of(reply.parse.intent, reply.parse.entities),
                 clarification=offered(messages),
             )
         # What the actions said is said again from the record: the words are the same, and a reply
@@ -123,7 +124,11 @@ class TurnRunner:
             replies = [{"text": words}] if words else list(reply.replies if reply else ())
             messages = self._merged(replies, turn)
             return self._conclusion(
-                turn, ruling.decision, "answered", messages, intent=parse.intent
+                turn,
+                ruling.decision,
+                "answered",
+                messages,
+                question=question_of(parse.intent, parse.entities),
             )
         return await self._carry_out(turn, ruling)
 
@@ -136,7 +141,7 @@ class TurnRunner:
                 ruling.decision,
                 "clarified",
                 messages,
-                intent=ruling.snapshot.top_intent,
+                question=None,
                 clarification=kept,
             )
         opened, words = await rulings.hand_over(
@@ -147,9 +152,7 @@ class TurnRunner:
             correlation_id=turn.correlation_id,
         )
         messages = merge_replies([OutboundMessage(words)]) if opened.mine and words else ()
-        return self._conclusion(
-            turn, ruling.decision, "handed_off", messages, intent=ruling.snapshot.top_intent
-        )
+        return self._conclusion(turn, ruling.decision, "handed_off", messages, question=None)
 
     def _conclusion(
         self,
@@ -158,7 +161,7 @@ class TurnRunner:
         outcome: str,
         messages: tuple[OutboundMessage, ...],
         *,
-        intent: str | None,
+        question: str | None,
         clarification: dict[str, Any] | None = None,
     ) -> Conclusion:
         return Conclusion(
@@ -169,7 +172,7 @@ class TurnRunner:
                 outcome=decision.outcome,
                 counts_as_failure=decision.counts_as_failure,
                 offered=decision.options,
-                intent=intent,
+                question=question,
             ),
             clarification=clarification,
         )
@@ -233,7 +236,8 @@ class TurnRunner:
             clarification_open=_is_question(turn),
             clarification_answer=asked.clarification_answer,
             already_offered=list(known.already_offered),
-            last_intent=known.last_intent,
+            last_question=known.last_question,
+            times_asked=known.times_asked,
             contact_vip=turn.contact_vip,
             contact_segment=turn.contact_segment,
             has_open_ticket=turn.ticket_id is not None,

@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from ticketing.domain.turn import PAYLOAD, Parse, TurnFacts, Understanding
+from tests.ticketing.services.talk import POLICY
+from ticketing.domain.turn import (
+    PAYLOAD,
+    Parse,
+    TurnFacts,
+    Understanding,
+    question_of,
+    snapshot_of,
+)
 
 
 class TestTurnFacts:
@@ -47,18 +55,51 @@ class TestParse:
 class TestUnderstanding:
     def test_a_question_counts_and_remembers_what_it_offered(self) -> None:
         after = Understanding().after(
-            outcome="clarify", counts_as_failure=True, offered=("refund", "cancel"), intent="refund"
+            outcome="clarify",
+            counts_as_failure=True,
+            offered=("refund", "cancel"),
+            question="refund",
         )
 
-        assert after == Understanding(1, 1, ("refund", "cancel"), None)
+        assert after == Understanding(1, 1, ("refund", "cancel"))
         assert Understanding.from_json(after.to_json()) == after
 
     def test_an_understood_turn_starts_anew(self) -> None:
-        after = Understanding(2, 1, ("refund",), "cancel").after(
-            outcome="stay", counts_as_failure=False, offered=(), intent="refund"
+        after = Understanding(2, 1, ("refund",), "cancel", 2).after(
+            outcome="stay", counts_as_failure=False, offered=(), question="refund"
         )
 
-        assert after == Understanding(last_intent="refund")
+        assert after == Understanding(last_question="refund", times_asked=1)
+
+
+class TestRepeatedQuestion:
+    def asked(self, *entities: str) -> bool:
+        """Whether a third question about an order counts as repeated after two about 12345."""
+        understanding = Understanding()
+        for _ in range(2):
+            understanding = understanding.after(
+                outcome="stay",
+                counts_as_failure=False,
+                offered=(),
+                question=question_of("order_status", {"order_number": ("12345",)}),
+            )
+        facts = TurnFacts(
+            "m",
+            "c",
+            "k",
+            "whatsapp",
+            "2026-03-10T13:00:00+00:00",
+            last_question=understanding.last_question,
+            times_asked=understanding.times_asked,
+        )
+        parse = Parse("order_status", (("order_status", 0.9),), {"order_number": entities})
+        return snapshot_of(facts, parse, POLICY, text="x").repeated_question
+
+    def test_the_third_time_is_a_repetition(self) -> None:
+        assert self.asked("12345")
+
+    def test_another_order_is_another_question(self) -> None:
+        assert not self.asked("A-98213")
 
 
 @pytest.mark.parametrize(

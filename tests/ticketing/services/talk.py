@@ -83,6 +83,7 @@ class ScriptedBot:
     understands: dict[str, tuple[str, float]] = field(default_factory=dict)
     down: bool = False
     skip_actions: bool = False
+    buttons: list[dict[str, str]] = field(default_factory=list)
     asked: list[tuple[str, str | None, TurnFacts]] = field(default_factory=list)
     answers: dict[str, BotReply] = field(default_factory=dict)
 
@@ -117,7 +118,7 @@ class ScriptedBot:
                     now=self.clock.now(),
                     correlation_id=facts.correlation_id,
                 )
-        replies = [{"text": f"answer to {intent}"}, {"text": "and more"}]
+        replies = [{"text": f"answer to {intent}"}, {"text": "and more", "buttons": self.buttons}]
         reply = BotReply(replies, parse, None, "scripted", replayed=False)
         self.answers[facts.message_id] = reply
         return reply

@@ -187,6 +187,33 @@ class TestClarifying:
         assert first.isdisjoint(second)
 
 
+class TestOffers:
+    async def test_the_number_of_a_button_under_an_answer_can_be_typed(self, world: World) -> None:
+        world.bot.buttons = [
+            {"title": "Consultar pedido", "payload": "/order_status"},
+            {"title": "Segunda via", "payload": "/invoice_copy"},
+        ]
+        await world.say("oi")
+
+        await world.say("2")
+        await world.say("consultar pedido")
+
+        assert [payload for _, payload, _ in world.bot.asked] == [
+            None,
+            "/invoice_copy",
+            "/order_status",
+        ]
+
+    async def test_yes_and_other_words_are_left_to_the_dialogue(self, world: World) -> None:
+        world.bot.buttons = [{"title": "Falar com pessoa", "payload": "/talk_to_person"}]
+        await world.say("oi")
+
+        world.bot.understands["sim"] = ("affirm", 0.9)
+        await world.say("sim")
+
+        assert [payload for _, payload, _ in world.bot.asked] == [None, None]
+
+
 class TestHandingOver:
     async def test_ticket_handoff_event_and_outbox_are_written_once(self, world: World) -> None:
         turn_id = await world.say("quero falar com uma pessoa")
