@@ -150,8 +150,9 @@ def _check_entities(entities: Optional[str], shape: str) -> None:
     except ValueError:
         raise TurnRequestError(field="payload", expected=shape) from None
     for name, value in parsed.items():
-        if not isinstance(value, (str, int, float)):
-            expected = f"expected a string or a number for entity {name}"
+        several = value if isinstance(value, list) else [value]
+        if not all(isinstance(one, (str, int, float)) for one in several):
+            expected = f"expected a string, a number or a list of them for entity {name}"
             raise TurnRequestError(field="payload", expected=expected)
 
 
