@@ -125,6 +125,9 @@ class TurnEngine:
         except Exception:
             # The database is away or a bug: the lease runs out and the sweep comes back.
             log.exception("turn.engine_fault", conversation_id=str(conversation_id))
+            now = self.clock.now()
+            soon = NothingToDo(at=now + timedelta(seconds=1))  # the lease is ours: no need to wait
+            self._come_back(conversation_id, soon, now=now)
 
     def _come_back(
         self, conversation_id: uuid.UUID, nothing: NothingToDo, *, now: datetime
@@ -179,7 +182,7 @@ class TurnEngine:
 
     async def _conclude(self, turn: ClaimedTurn) -> Conclusion | None:
         """The turn's conclusion; None when the bot should be asked again later."""
-        if turn.control.control is not Control.BOT:
+        if turn.control.control is not Control.BOT and not turn.own_handoff:
             return Conclusion("to_agent", (), turn.language, turn.understanding)
         self.delivery.acknowledge(turn.channel, turn.account_id, turn.provider_id)
         try:

@@ -58,6 +58,8 @@ class ClaimedTurn:
     contact_segment: str | None
     ticket_id: uuid.UUID | None
     correlation_id: str
+    own_handoff: bool = False
+    """This very turn has handed the conversation over already, in a run that did not end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,7 @@ async def claim_next(
             contact_segment=contact.segment,
             ticket_id=ticket_id,
             correlation_id=turn.correlation_id,
+            own_handoff=await _is_own_handoff(session, turn.id, conversation),
         )
 
 
@@ -256,11 +259,18 @@ async def _may_answer(session: AsyncSession, turn: ClaimedTurn, conversation: Co
     """
     if conversation.control_epoch == turn.control.epoch:
         return conversation.control != Control.HUMAN.value
+    return await _is_own_handoff(session, turn.turn_id, conversation)
+
+
+async def _is_own_handoff(
+    session: AsyncSession, turn_id: uuid.UUID, conversation: Conversation
+) -> bool:
+    """Whether the conversation waits for a person because this turn asked for one."""
     if conversation.control != Control.QUEUED.value:
         return False
     mine = await session.scalar(
         select(Handoff.id).where(
-            Handoff.turn_id == turn.turn_id,
+            Handoff.turn_id == turn_id,
             Handoff.ended_at.is_(None),
             Handoff.control_epoch == conversation.control_epoch,
         )
