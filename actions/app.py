@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from typing import Any
 
+import orjson
 import structlog
 from rasa_sdk import Action
 from rasa_sdk.executor import ActionExecutor
@@ -26,7 +27,7 @@ def create_app(
     executor = ActionExecutor()
     for action in actions:
         executor.register_action(action)
-    app: Sanic[Any, Any] = Sanic(name, configure_logging=False)
+    app: Sanic[Any, Any] = Sanic(name, configure_logging=False, loads=orjson.loads, dumps=_dumps)
     app.config.KEEP_ALIVE_TIMEOUT = 120  # Rasa keeps its connections; see rasa 3.6.15's changelog
     expected = f"Bearer {secret}".encode()
 
@@ -45,6 +46,10 @@ def create_app(
         return await _run(executor, call)
 
     return app
+
+
+def _dumps(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 async def _run(executor: ActionExecutor, call: dict[str, Any]) -> HTTPResponse:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import select
@@ -21,6 +22,19 @@ from ticketing.services.deliveries import Dispatch
 from ticketing.services.ports import Sender, SendFailedError
 
 log = structlog.get_logger()
+
+
+ACKNOWLEDGE_AFTER_SECONDS = 0.01
+"""The bot is asked first; the read mark is sent while it thinks."""
+
+
+async def _after_a_moment(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await asyncio.sleep(ACKNOWLEDGE_AFTER_SECONDS)
+    except asyncio.CancelledError:
+        work.close()
+        raise
+    await work
 
 
 @dataclass(slots=True)
@@ -52,10 +66,10 @@ class DeliveryEngine:
         """Show "read" and "typing" to the customer, without waiting and without promise."""
         sender = self.senders.get(channel)
         if sender is not None and provider_id is not None:
-            self._spawn(sender.acknowledge(account_id, provider_id))
+            self._spawn(_after_a_moment(sender.acknowledge(account_id, provider_id)))
 
-    def _spawn(self, work: object) -> None:
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)  # type: ignore[arg-type]  # a coroutine of None
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

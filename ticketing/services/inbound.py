@@ -186,8 +186,10 @@ async def _message(session: AsyncSession, item: InboundMessage, *, row: WebhookI
     if not item.sender.known:
         row.error = "the sender cannot be recognised: neither user id nor phone"
         return Processed()
-    contact = await _contact(session, item, now=row.received_at)
-    conversation = await _conversation(session, item, contact=contact, now=row.received_at)
+    conversation = await _known_conversation(session, item)
+    if conversation is None:
+        contact = await _contact(session, item, now=row.received_at)
+        conversation = await _conversation(session, item, contact=contact, now=row.received_at)
     written_at = _moment(item.timestamp, received_at=row.received_at)
     message_id = new_id()
     inserted = await session.scalar(
@@ -240,6 +242,36 @@ def _moment(timestamp: datetime | None, *, received_at: datetime) -> datetime:
     if timestamp is None or timestamp > received_at + _FUTURE_TOLERANCE:
         return received_at
     return timestamp
+
+
+async def _known_conversation(session: AsyncSession, item: InboundMessage) -> Conversation | None:
+    """The open conversation, locked, when everything about the sender is known: one statement.
+
+    None when anything is new or unsure; then the slow road takes its locks and looks again.
+    """
+    keys = set(identity_keys(item.sender))
+    rows = (
+        await session.execute(
+            select(Conversation, ContactIdentity.kind, ContactIdentity.value, Contact.name)
+            .join(Contact, Contact.id == Conversation.contact_id)
+            .join(ContactIdentity, ContactIdentity.contact_id == Contact.id)
+            .where(
+                ContactIdentity.channel == item.channel,
+                ContactIdentity.value.in_([value for _, value in keys]),
+                Conversation.channel == item.channel,
+                Conversation.account_id == (item.account_id or ""),
+                Conversation.lifecycle == Lifecycle.OPEN.value,
+            )
+            .with_for_update(of=Conversation)
+        )
+    ).all()
+    found = {(kind, value) for _, kind, value, _ in rows}
+    one_contact = len({conversation.id for conversation, *_ in rows}) == 1
+    if found != keys or not one_contact or (rows[0].name is None and item.sender.profile_name):
+        return None
+    conversation: Conversation = rows[0][0]
+    conversation.address = item.sender.phone or item.sender.user_id or ""
+    return conversation
 
 
 async def _contact(session: AsyncSession, item: InboundMessage, *, now: datetime) -> Contact:

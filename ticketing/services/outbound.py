@@ -55,7 +55,7 @@ async def add_system_message(
     return row
 
 
-async def add_bot_message(
+def add_bot_message(
     session: AsyncSession,
     conversation: Conversation,
     *,
@@ -75,7 +75,6 @@ async def add_bot_message(
     row.part = part
     row.ticket_id = ticket_id
     session.add(row)
-    await session.flush()
     return row
 
 
@@ -102,5 +101,6 @@ def _row(
         correlation_id=correlation_id,
         control_epoch=conversation.control_epoch,
         delivery=DeliveryState.PENDING.value,
+        attempts=0,
         next_attempt_at=now,
     )

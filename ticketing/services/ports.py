@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -70,7 +70,7 @@ class Sender(Protocol):
         """
         ...
 
-    async def acknowledge(self, account_id: str, provider_id: str) -> None:
+    def acknowledge(self, account_id: str, provider_id: str) -> Coroutine[Any, Any, None]:
         """Show the customer that the message was read and an answer is coming; best effort."""
         ...
 

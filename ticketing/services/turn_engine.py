@@ -177,7 +177,7 @@ class TurnEngine:
             )
             for dispatch in claimed or ():
                 await self.delivery.send_claimed(dispatch)
-            if conclusion.messages:
+            if conclusion.messages and (len(conclusion.messages) > 1 or not claimed):
                 self.delivery.wake_conversation(turn.conversation_id)
 
     async def _conclude(self, turn: ClaimedTurn) -> Conclusion | None:

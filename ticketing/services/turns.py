@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from channels.message import OutboundMessage
@@ -110,9 +110,16 @@ async def claim_next(
             return NothingToDo(at=now + TURN_LEASE)
         row = (
             await session.execute(
-                select(Turn, Message, Contact)
+                select(Turn, Message, Contact, Ticket.id)
                 .join(Message, Message.id == Turn.id)
                 .join(Contact, Contact.id == conversation.contact_id)
+                .outerjoin(
+                    Ticket,
+                    and_(
+                        Ticket.conversation_id == Turn.conversation_id,
+                        Ticket.status.not_in(_CLOSED),
+                    ),
+                )
                 .where(Turn.conversation_id == conversation_id, Turn.state != TurnState.DONE.value)
                 .order_by(Turn.sent_at, Turn.id)
                 .limit(1)
@@ -121,14 +128,13 @@ async def claim_next(
         if row is None:
             _release(conversation)
             return NothingToDo()
-        turn, message, contact = row
+        turn, message, contact, ticket_id = row
         if turn.next_attempt_at is not None and turn.next_attempt_at > now:
             _release(conversation)
             return NothingToDo(at=turn.next_attempt_at)
         turn.state = TurnState.RUNNING.value
         turn.attempts += 1
         turn.first_tried_at = turn.first_tried_at or now
-        ticket_id = await _open_ticket(session, conversation_id)
         return ClaimedTurn(
             turn_id=turn.id,
             conversation_id=conversation_id,
@@ -199,8 +205,9 @@ async def finish(
         else:
             conversation.understanding = {}
             conversation.clarification = None
+        behind_others = await _others_waiting(session, turn)
         rows = [
-            await add_bot_message(
+            add_bot_message(
                 session,
                 conversation,
                 message=message,
@@ -212,19 +219,19 @@ async def finish(
             )
             for part, message in enumerate(conclusion.messages)
         ]
-        if not rows or await _others_waiting(session, turn, before=rows[0].id):
+        if not rows or behind_others:
             return []
         deliveries.mark_claimed(rows[0], now=now)
         return [deliveries.dispatch_of(rows[0], conversation, now=now)]
 
 
-async def _others_waiting(session: AsyncSession, turn: ClaimedTurn, *, before: uuid.UUID) -> bool:
+async def _others_waiting(session: AsyncSession, turn: ClaimedTurn) -> bool:
+    """Whether earlier messages of the conversation have still to leave."""
     found = await session.scalar(
         select(Message.id)
         .where(
             Message.conversation_id == turn.conversation_id,
             Message.delivery.in_(["pending", "sending", "unknown"]),
-            Message.id < before,
         )
         .limit(1)
     )
@@ -235,7 +242,10 @@ async def _ticket_for(
     session: AsyncSession, turn: ClaimedTurn, conversation: Conversation, *, now: datetime
 ) -> uuid.UUID | None:
     """Put the customer's message on the open ticket, when there is one, and wake it."""
-    ticket_id = await _open_ticket(session, turn.conversation_id)
+    if conversation.control_epoch == turn.control.epoch:
+        ticket_id = turn.ticket_id  # nothing was opened or ended since the claim
+    else:
+        ticket_id = await _open_ticket(session, turn.conversation_id)
     if ticket_id is None:
         return None
     await session.execute(
