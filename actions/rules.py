@@ -103,6 +103,7 @@ class ActionValidateSlotMappings(Action):  # type: ignore[misc]  # the SDK has n
             SlotSet("language", facts.language),
             SlotSet("handoff_outcome", ruling.decision.outcome),
             SlotSet("handoff_reason", ruling.decision.reason),
+            SlotSet("failures", float(ruling.decision.counts_as_failure)),
             SlotSet("decision_id", str(ruling.decision_id)),
             SlotSet("last_turn_id", facts.message_id),
         ]
@@ -142,7 +143,11 @@ class ActionHandoff(Action):  # type: ignore[misc]  # the SDK has no types
         )
         if opened.mine and words:
             dispatcher.utter_message(text=words)
-        return []
+        # The dialogue may have asked for the person after the rules had said "stay".
+        return [
+            SlotSet("handoff_outcome", "handoff"),
+            SlotSet("handoff_reason", ruling.decision.reason),
+        ]
 
 
 class ActionClarify(Action):  # type: ignore[misc]  # the SDK has no types

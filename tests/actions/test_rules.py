@@ -122,6 +122,26 @@ async def test_the_handoff_action_opens_one_ticket_however_often_it_runs(world: 
     assert str(ticket.number) in said[0]
 
 
+async def test_a_yes_to_an_offered_person_is_a_request_for_one(world: World) -> None:
+    seen = tracker(await world.conversation(), "affirm", 0.95, text="sim")
+    decided = await decide(world, seen)
+
+    events = await ActionHandoff(RuleTools(world.db, POLICY, world.clock)).run(
+        CollectingDispatcher(), seen, {}
+    )
+
+    (ticket,) = await world.rows(Ticket)
+    record = next(
+        row for row in await world.rows(Decision) if str(row.id) == decided["decision_id"]
+    )
+    assert decided["handoff_outcome"] == "stay"
+    assert {"event": "slot", "timestamp": None, "name": "handoff_outcome", "value": "handoff"} in (
+        events
+    )
+    assert ticket.escalation_reason == record.reason == "customer_request"
+    assert record.snapshot["top_intent"] == "talk_to_person"
+
+
 async def test_the_question_comes_with_its_buttons(world: World) -> None:
     seen = tracker(await world.conversation(), "order_status", 0.2, text="hmm")
     await decide(world, seen)

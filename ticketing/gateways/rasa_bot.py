@@ -62,12 +62,16 @@ class RasaBot:
 def _read(response: httpx.Response) -> BotReply:
     try:
         answer = response.json()
+        slots = answer.get("slots") or {}
         return BotReply(
             replies=[reply for reply in answer["replies"] if isinstance(reply, dict)],
             parse=Parse.from_rasa(answer["parse"]),
             active_form=answer.get("active_loop"),
             model=str((answer.get("model") or {}).get("id") or "unknown"),
             replayed=bool(answer.get("replayed")),
+            # The channel reports this slot only when the present turn has set it.
+            stays=slots.get("handoff_outcome") == "stay",
+            counts_as_failure=bool(slots.get("failures")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"malformed answer: {type(error).__name__}"

@@ -26,6 +26,10 @@ class BotReply:
     active_form: str | None
     model: str
     replayed: bool
+    stays: bool = False
+    """The rules decided this very turn, and decided that the bot answers."""
+    counts_as_failure: bool = False
+    """Of a turn that stays: it was not understood all the same (an honest "I can't do that")."""
 
 
 class BotUnavailableError(Exception):

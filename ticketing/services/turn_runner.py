@@ -13,6 +13,7 @@ from channels.message import OutboundMessage, merge_replies
 from handoff import clarify
 from handoff.decision import Decision
 from handoff.policy import HandoffPolicy
+from handoff.snapshot import ConversationSnapshot
 from handoff.text import words
 from kit.clock import Clock
 from ticketing.db.engine import Database
@@ -68,6 +69,8 @@ class TurnRunner:
         if turn.kind not in READABLE_KINDS:
             return await self._locally(turn, facts, Parse(), asked)
         reply = await self.bot.turn(facts, text=asked.text, payload=asked.payload)
+        if reply.stays:
+            return self._answered(turn, reply, counts_as_failure=reply.counts_as_failure)
         async with self.db.transaction() as session:
             record = await decisions.of_turn(session, turn.turn_id)
         if record is None:
@@ -76,20 +79,10 @@ class TurnRunner:
             return await self._locally(turn, facts, reply.parse, asked, reply=reply)
         decision = Decision.from_json(record.decision)
         if decision.outcome == "stay":
-            messages = self._merged(reply.replies, turn)
-            return self._conclusion(
-                turn,
-                decision,
-                "answered",
-                messages,
-                question=question_of(reply.parse.intent, reply.parse.entities),
-                clarification=offered(messages),
-            )
+            return self._answered(turn, reply, counts_as_failure=decision.counts_as_failure)
         # What the actions said is said again from the record: the words are the same, and a reply
         # that Rasa lost (an action that failed half-way) is not lost for the customer.
-        snapshot = snapshot_of(
-            facts, reply.parse, self.policy, text=asked.text, active_form=reply.active_form
-        )
+        snapshot = ConversationSnapshot.from_json(record.snapshot)
         ruling = Ruling(record.id, decision, snapshot)
         return await self._carry_out(turn, ruling)
 
@@ -99,6 +92,24 @@ class TurnRunner:
         turn = replace(turn, language=self._language(turn, asked))
         facts = self._facts(turn, asked)
         return await self._locally(turn, facts, Parse(), asked, trigger="bot_unavailable")
+
+    def _answered(
+        self, turn: ClaimedTurn, reply: BotReply, *, counts_as_failure: bool
+    ) -> Conclusion:
+        """The bot's own answer, with its buttons kept so that they can be typed."""
+        messages = self._merged(reply.replies, turn)
+        return Conclusion(
+            outcome="answered",
+            messages=messages,
+            language=turn.language,
+            understanding=turn.understanding.after(
+                outcome="stay",
+                counts_as_failure=counts_as_failure,
+                offered=(),
+                question=question_of(reply.parse.intent, reply.parse.entities),
+            ),
+            clarification=offered(messages),
+        )
 
     async def _locally(
         self,

@@ -25,7 +25,7 @@ from ticketing.domain.enums import Control, TicketStatus, TurnState
 from ticketing.domain.language import LanguageState
 from ticketing.domain.turn import Understanding
 from ticketing.services import deliveries
-from ticketing.services.control import lock_conversation, state_of
+from ticketing.services.control import state_of
 from ticketing.services.deliveries import Dispatch
 from ticketing.services.outbound import add_bot_message
 
@@ -183,11 +183,11 @@ async def finish(
         empty list. None when the turn is no longer ours: then nothing was written.
     """
     async with db.transaction() as session:
-        conversation = await lock_conversation(session, turn.conversation_id)
-        row = await session.get(Turn, turn.turn_id, with_for_update=True)
-        if row is None or row.state == TurnState.DONE.value or conversation.lease_owner != owner:
+        locked = await _lock_own(session, turn, owner=owner)
+        if locked is None:
             log.warning("turn.lost", turn_id=str(turn.turn_id))
             return None
+        conversation, row, behind_others = locked
         row.finished_at = now
         row.state = TurnState.DONE.value
         row.outcome = conclusion.outcome
@@ -205,7 +205,6 @@ async def finish(
         else:
             conversation.understanding = {}
             conversation.clarification = None
-        behind_others = await _others_waiting(session, turn)
         rows = [
             add_bot_message(
                 session,
@@ -225,17 +224,34 @@ async def finish(
         return [deliveries.dispatch_of(rows[0], conversation, now=now)]
 
 
-async def _others_waiting(session: AsyncSession, turn: ClaimedTurn) -> bool:
-    """Whether earlier messages of the conversation have still to leave."""
-    found = await session.scalar(
+async def _lock_own(
+    session: AsyncSession, turn: ClaimedTurn, *, owner: str
+) -> tuple[Conversation, Turn, bool] | None:
+    """Conversation and turn, locked in one statement; None when the turn is no longer ours.
+
+    The third value says whether earlier messages of the conversation have still to leave.
+    """
+    waiting = (
         select(Message.id)
         .where(
             Message.conversation_id == turn.conversation_id,
             Message.delivery.in_(["pending", "sending", "unknown"]),
         )
-        .limit(1)
+        .exists()
     )
-    return found is not None
+    found = (
+        await session.execute(
+            select(Conversation, Turn, waiting)
+            .join(Turn, Turn.conversation_id == Conversation.id)
+            .where(
+                Turn.id == turn.turn_id,
+                Turn.state != TurnState.DONE.value,
+                Conversation.lease_owner == owner,
+            )
+            .with_for_update(of=(Conversation, Turn))
+        )
+    ).first()
+    return None if found is None else (found[0], found[1], bool(found[2]))
 
 
 async def _ticket_for(
@@ -293,10 +309,10 @@ async def postpone(
 ) -> None:
     """Give the turn back, to be run again after `delay`."""
     async with db.transaction() as session:
-        conversation = await lock_conversation(session, turn.conversation_id)
-        row = await session.get(Turn, turn.turn_id, with_for_update=True)
-        if row is None or row.state == TurnState.DONE.value or conversation.lease_owner != owner:
+        locked = await _lock_own(session, turn, owner=owner)
+        if locked is None:
             return
+        conversation, row, _ = locked
         row.state = TurnState.PENDING.value
         row.next_attempt_at = now + delay
         _release(conversation)
