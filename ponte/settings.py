@@ -97,6 +97,9 @@ class Settings(BaseModel):
     ] = 0.0
     ponte_simulator: Annotated[bool | None, Field(description="on or off")] = None
     ponte_simulator_url: kinds.HttpUrl = ""
+    ponte_instance: Annotated[
+        str, Field(description="a name of letters, digits and hyphens", pattern=r"^[A-Za-z0-9-]*$")
+    ] = ""
     ponte_bot_unavailable_after_seconds: kinds.PositiveSeconds = 5.0
     ponte_metrics_token: kinds.Secret = _UNSET
     ponte_trusted_proxies: kinds.Networks = ()
@@ -108,7 +111,7 @@ class Settings(BaseModel):
     whatsapp_api_base_url: kinds.HttpUrl = "https://graph.facebook.com"
     whatsapp_api_version: kinds.GraphVersion = "v25.0"
     whatsapp_reengagement_template: kinds.TemplateName = None
-    ponte_unknown_resend_seconds: kinds.PositiveSeconds = 60.0
+    ponte_unknown_resend_seconds: kinds.PositiveSeconds = 45.0
     # -- the company's own systems
     ponte_orders_url: kinds.HttpUrl = ""
     ponte_orders_file: kinds.ProjectFile = ROOT / "demo" / "orders.json"

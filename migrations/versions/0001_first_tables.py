@@ -426,6 +426,7 @@ def upgrade() -> None:
         sa.Column("delivery", sa.Text(), nullable=True),
         sa.Column("attempts", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("lease_owner", sa.Text(), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("delivery_error", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.CheckConstraint(

@@ -5,10 +5,12 @@ Decided from the settings, free ports and the addresses of the engines; nothing 
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ponte.processes.state import StateFolder
@@ -90,6 +92,7 @@ def address_variables(settings: Settings, addresses: Addresses) -> dict[str, str
         "PONTE_BOT_URL": f"http://127.0.0.1:{addresses.bot}",
         "PONTE_ACTIONS_URL": f"http://127.0.0.1:{addresses.actions}/webhook",
         "PONTE_STATE_DIR": str(settings.state_dir),
+        "PONTE_INSTANCE": instance_name(settings.state_dir),
         "PONTE_SIMULATOR": "on" if addresses.simulator is not None else "off",
     }
     if addresses.simulator is not None:
@@ -102,6 +105,11 @@ def address_variables(settings: Settings, addresses: Addresses) -> dict[str, str
         variables["SMTP_TLS"] = "none"
         variables["SMTP_FROM"] = settings.smtp_from or "Ponte <ponte@ponte.example>"
     return variables
+
+
+def instance_name(state_dir: Path) -> str:
+    """One `ponte up` runs in a state folder at a time, so its name is a promise (`leases`)."""
+    return hashlib.sha256(str(state_dir).encode()).hexdigest()[:12]
 
 
 def programs(

@@ -41,8 +41,8 @@ from ticketing.http.client_address import client_address
 from ticketing.services import handoffs
 from ticketing.services.delivery_engine import DeliveryEngine
 from ticketing.services.inbound_engine import InboundEngine
+from ticketing.services.leases import owner_name
 from ticketing.services.turn_engine import EngineSettings, TurnEngine
-from ticketing.services.turn_runner import owner_name
 
 log = structlog.get_logger()
 
@@ -118,9 +118,11 @@ def make_engines(
             )
         return clients[number]
 
+    owner = owner_name("web", instance=settings.ponte_instance)
     delivery = DeliveryEngine(
         db=db,
         clock=clock,
+        owner=owner,
         senders={
             "whatsapp": WhatsAppSender(
                 client_for, reengagement_template=settings.whatsapp_reengagement_template
@@ -141,7 +143,7 @@ def make_engines(
         policy=policy,
         delivery=delivery,
         settings=EngineSettings(
-            owner=owner_name("web"),
+            owner=owner,
             bot_unavailable_after=timedelta(seconds=settings.ponte_bot_unavailable_after_seconds),
         ),
     )
@@ -185,6 +187,7 @@ def _attach(app: Sanic[Any, Any], engines: Engines, db: Database, http: httpx.As
                 await handoffs.sync_queues(session, policy=engines.turns.policy)
 
         tasks.append(asyncio.create_task(until_done("sync_queues", sync_queues)))
+        tasks.append(asyncio.create_task(until_done("take_back", engines.delivery.take_back)))
         for name, sweep in (
             ("inbound", engines.inbound.sweep),
             ("turns", engines.turns.sweep),

@@ -246,6 +246,7 @@ class Message(Base):
     delivery: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(Integer, default=0, server_default=sql("0"))
     next_attempt_at: Mapped[datetime | None]
+    lease_owner: Mapped[str | None]
     lease_until: Mapped[datetime | None]
     delivery_error: Mapped[JSON | None]
 

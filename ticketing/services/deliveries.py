@@ -72,15 +72,18 @@ def dispatch_of(message: Message, conversation: Conversation, *, now: datetime) 
     )
 
 
-def mark_claimed(message: Message, *, now: datetime) -> None:
+def mark_claimed(message: Message, *, owner: str, now: datetime) -> None:
     """Put a row in `sending` under a lease; the caller commits before it sends."""
     message.delivery = DeliveryState.SENDING.value
     message.attempts += 1
+    message.lease_owner = owner
     message.lease_until = now + SEND_LEASE
     message.next_attempt_at = None
 
 
-async def claim(db: Database, message_id: uuid.UUID, *, now: datetime) -> Dispatch | None:
+async def claim(
+    db: Database, message_id: uuid.UUID, *, owner: str, now: datetime
+) -> Dispatch | None:
     """Take one message for sending; None when it is not its turn, or it must not leave any more."""
     async with db.transaction() as session:
         message = await session.get(Message, message_id)
@@ -102,7 +105,7 @@ async def claim(db: Database, message_id: uuid.UUID, *, now: datetime) -> Dispat
         ):
             _drop(message)
             return None
-        mark_claimed(message, now=now)
+        mark_claimed(message, owner=owner, now=now)
         return dispatch_of(message, conversation, now=now)
 
 

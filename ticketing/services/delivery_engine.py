@@ -17,7 +17,7 @@ from ticketing.db.engine import Database
 from ticketing.db.tables import Message
 from ticketing.domain.delivery import Failure, GiveUp
 from ticketing.domain.enums import DeliveryState, Direction
-from ticketing.services import deliveries
+from ticketing.services import deliveries, leases
 from ticketing.services.deliveries import Dispatch
 from ticketing.services.ports import Sender, SendFailedError
 
@@ -43,6 +43,7 @@ class DeliveryEngine:
 
     Attributes:
         senders: Channel name to its sender.
+        owner: Name of this process, unique.
         jitter: Numbers in [0, 1).
         unknown_wait: How long a message that may have been sent waits for its status.
     """
@@ -50,6 +51,7 @@ class DeliveryEngine:
     db: Database
     clock: Clock
     senders: Mapping[str, Sender]
+    owner: str
     jitter: Callable[[], float]
     unknown_wait: timedelta
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -81,6 +83,14 @@ class DeliveryEngine:
         for message_id in due:
             self.wake(message_id)
         return len(due)
+
+    async def take_back(self) -> None:
+        """Free what a dead predecessor held; once, before the sweeps begin."""
+        count = await leases.take_back(
+            self.db, owner=self.owner, now=self.clock.now(), unknown_wait=self.unknown_wait
+        )
+        if count:
+            log.warning("leases.taken_back", count=count)
 
     async def drain(self) -> None:
         """Wait until every send that is under way has ended."""
@@ -125,7 +135,9 @@ class DeliveryEngine:
 
     async def _send(self, message_id: uuid.UUID) -> None:
         try:
-            dispatch = await deliveries.claim(self.db, message_id, now=self.clock.now())
+            dispatch = await deliveries.claim(
+                self.db, message_id, owner=self.owner, now=self.clock.now()
+            )
             if dispatch is not None:
                 await self.send_claimed(dispatch)
                 await self._send_rest(dispatch.conversation_id)
@@ -148,7 +160,9 @@ class DeliveryEngine:
                 )
             if waiting is None:
                 return
-            dispatch = await deliveries.claim(self.db, waiting, now=self.clock.now())
+            dispatch = await deliveries.claim(
+                self.db, waiting, owner=self.owner, now=self.clock.now()
+            )
             if dispatch is None:
                 return
             await self.send_claimed(dispatch)

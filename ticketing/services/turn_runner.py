@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -281,8 +280,3 @@ def chosen_offer(kept: Mapping[str, Any] | None, text: str) -> str | None:
             payload = str(option["payload"])
             return payload if PAYLOAD.fullmatch(payload) else None
     return None
-
-
-def owner_name(process: str) -> str:
-    """A name for this process's leases, unique over restarts."""
-    return f"{process}:{uuid.uuid4().hex[:12]}"

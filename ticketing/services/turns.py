@@ -220,7 +220,7 @@ async def finish(
         ]
         if not rows or behind_others:
             return []
-        deliveries.mark_claimed(rows[0], now=now)
+        deliveries.mark_claimed(rows[0], owner=owner, now=now)
         return [deliveries.dispatch_of(rows[0], conversation, now=now)]
 
 

@@ -215,6 +215,7 @@ def make_world(db: Database, clock: FakeClock, *, owner: str = "web:test") -> Wo
         db=db,
         clock=clock,
         senders={"whatsapp": sender},
+        owner=owner,
         jitter=lambda: 0.5,
         unknown_wait=timedelta(seconds=30),
     )

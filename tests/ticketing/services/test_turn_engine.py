@@ -357,6 +357,43 @@ class TestCrashes:
 
         assert len(world.sender.sent) == 1
 
+    async def test_a_successor_takes_back_at_once_what_its_dead_predecessor_held(
+        self, db: Database, clock: FakeClock
+    ) -> None:
+        dead = make_world(db, clock, owner="web@up:first")
+        await dead.inbound.accept([inbound_text("oi", at=clock.now())], "c")
+        await dead.inbound.drain()
+        await dead.turns.close()
+        conversation_id = (await dead.conversation()).id
+        assert isinstance(
+            await turns.claim_next(db, conversation_id, owner="web@up:first", now=clock.now()),
+            ClaimedTurn,
+        )
+        successor = make_world(db, clock, owner="web@up:second")
+
+        await successor.delivery.take_back()
+        await successor.later(0)
+
+        assert len(successor.sender.sent) == 1
+
+    @pytest.mark.parametrize("owner", ["web@up:second", "web@other:second", "web@:second"])
+    async def test_what_was_being_sent_is_unknown_to_the_successor_and_nobody_else(
+        self, db: Database, clock: FakeClock, owner: str
+    ) -> None:
+        dead = make_world(db, clock, owner="web@up:first")
+        await dead.say("oi")
+        async with db.transaction() as session:
+            await session.execute(
+                update(Message)
+                .where(Message.direction == "outbound")
+                .values(delivery="sending", lease_owner="web@up:first")
+            )
+
+        await make_world(db, clock, owner=owner).delivery.take_back()
+
+        (out,) = [row for row in await dead.rows(Message) if row.direction == "outbound"]
+        assert out.delivery == ("unknown" if owner == "web@up:second" else "sending")
+
     async def test_a_stored_item_that_nobody_processed_is_found_by_the_sweep(
         self, world: World
     ) -> None:
