@@ -51,8 +51,6 @@ from ticketing.services.ticket_targets import Target, check_agent, choose_queue
 from ticketing.services.ticket_work import Work, check_version, lock_ticket, tell_outside
 from ticketing.services.views import TicketSummary, ticket_summary
 
-_HIGH = (Priority.HIGH, Priority.URGENT)
-
 
 class ActorGoneError(Exception):
     """The person who acts has been disabled."""
@@ -217,8 +215,7 @@ class TicketService:
             )
             await ticket_work.apply(work, change)
             await tell_outside(work, topic=ticket_work.ESCALATED_TOPIC, change=change)
-            if "to_priority" in change.data and priority in _HIGH:
-                await tell_outside(work, topic=ticket_work.PRIORITY_CHANGED_TOPIC, change=change)
+            # One notice says both: a raised priority is part of the escalation's event.
             return await _done(opened)
 
     async def de_escalate(self, order: Order, *, target: Target, reason: str) -> Done:

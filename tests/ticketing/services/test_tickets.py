@@ -166,7 +166,7 @@ async def test_escalating_requeues_and_tells_the_outside(desk: Desk) -> None:
     assert (handoff.state, handoff.from_level, handoff.to_level) == ("queued", "N1", "N2")
     assert handoff.accepted_at is not None
     events = await desk.all(tables.OutboxEvent)
-    assert [event.topic for event in events] == ["ticket.escalated", "ticket.priority_changed"]
+    assert [event.topic for event in events] == ["ticket.escalated"]
     payload = events[0].payload
     assert (payload["from_level"], payload["level"]) == ("N1", "N2")
     assert payload["reason"] == "customer_request"
