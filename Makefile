@@ -54,6 +54,10 @@ bench: ## measure Ponte beside plain Rasa, and print the ratios
 	@$(SETUP) server bot
 	@$(PY) -m benchmarks.turns
 
+faults: ## kill every process in the middle of 200 conversations each, and count (takes minutes)
+	@$(SETUP) test bot
+	PONTE_KILL_CONVERSATIONS=200 $(PY) -m pytest tests/e2e/test_kill.py
+
 lock: ## write the hashed requirement files anew from pyproject.toml
 	@$(SETUP) server
 	.ponte/tools/bin/uv pip compile -q --group pyproject.toml:bot --python-version 3.10 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -o requirements/bot.txt
