@@ -18,7 +18,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from channels.codec import item_from_json, item_to_json, kind_of
-from channels.message import InboundItem, InboundMessage, MessageKind, StatusUpdate
+from channels.message import (
+    InboundItem,
+    InboundMessage,
+    MessageKind,
+    StatusUpdate,
+    stable_hash,
+)
 from channels.whatsapp.identity import identity_keys
 from kit.ids import new_id
 from kit.json import storable, storable_text
@@ -38,6 +44,8 @@ log = structlog.get_logger()
 
 # A clock ahead of ours must not put a message behind everything that is written later.
 _FUTURE_TOLERANCE = timedelta(minutes=5)
+
+_LONGEST_KEY = 512  # characters; PostgreSQL refuses index rows beyond about 2,700 bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,12 @@ async def store(
     return Stored(ordered, len(items) - len(new))
 
 
+def _key(item: InboundItem) -> str:
+    """The item's key, short enough for an index whatever a provider may send."""
+    key = storable_text(item.dedup_key)
+    return key if len(key) <= _LONGEST_KEY else f"long:{stable_hash(key)}"
+
+
 def _group(item: InboundItem) -> str:
     if isinstance(item, InboundMessage):
         return item.sender.user_id or item.sender.phone or item.dedup_key
@@ -118,7 +132,7 @@ def _row(item: InboundItem, *, now: datetime, correlation_id: str) -> dict[str, 
     return {
         "id": new_id(),
         "channel": item.channel,
-        "dedup_key": storable_text(item.dedup_key),
+        "dedup_key": _key(item),
         "kind": kind_of(item),
         "raw": storable(item.raw),
         "item": storable(item_to_json(item)),

@@ -130,6 +130,17 @@ class TestAnswering:
         assert len(await world.rows(Contact)) == 1
         assert world.sender.sent[-1].address == "BR.123"
 
+    async def test_an_endless_message_id_is_stored_once_like_any_other(
+        self, world: World, clock: FakeClock
+    ) -> None:
+        item = inbound_text("oi", at=clock.now(), wamid="wamid." + "x" * 20_000)
+
+        await world.receive(item)
+        await world.receive(item)
+
+        assert len(await world.rows(WebhookItem)) == 1
+        assert len(world.sender.sent) == 1
+
     async def test_a_text_of_nul_and_half_an_emoji_is_stored_and_answered(
         self, world: World
     ) -> None:
