@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".ponte"
 TOOLS = STATE / "tools"
+SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 UV_REQUIREMENT = "uv>=0.9,<1"
 
 
@@ -196,7 +197,8 @@ def uv_download(version: str) -> str:
     """Let uv fetch an interpreter of its own; not reachable on every network."""
     say(f"no Python {version} on this machine: asking uv to download one")
     uv = find_uv()
-    if subprocess.run([*uv, "python", "install", "--quiet", version], check=False).returncode == 0:
+    install = [*uv, "python", "install", "--quiet", version]
+    if subprocess.run(install, env=uv_environment(), check=False).returncode == 0:
         done = subprocess.run(
             [*uv, "python", "find", "--managed-python", version],
             capture_output=True,
@@ -213,12 +215,20 @@ def uv_download(version: str) -> str:
     raise SetupError(message)
 
 
-def run(command: list[str]) -> None:
-    environment = {**os.environ, "UV_NO_PROGRESS": "" if sys.stderr.isatty() else "1"}
+def uv_environment() -> dict[str, str]:
+    environment = dict(os.environ)
     environment.pop("VIRTUAL_ENV", None)
-    if not environment["UV_NO_PROGRESS"]:
-        del environment["UV_NO_PROGRESS"]
-    done = subprocess.run(command, env=environment, check=False)
+    if not sys.stderr.isatty():
+        environment["UV_NO_PROGRESS"] = "1"
+    if SYSTEM_CERTIFICATES.exists():
+        # uv trusts a list of its own unless told so; a company's network has certificates that only
+        # the machine knows.
+        environment.setdefault("UV_SYSTEM_CERTS", "1")
+    return environment
+
+
+def run(command: list[str]) -> None:
+    done = subprocess.run(command, env=uv_environment(), check=False)
     if done.returncode != 0:
         raise SetupError(f"this command failed with code {done.returncode}: {' '.join(command)}")
 
