@@ -133,6 +133,18 @@ def test_settings_that_belong_together_come_together(given: dict[str, str], miss
     assert any(line.startswith(missing) and line.endswith(why) for line in problems(given))
 
 
+def test_an_app_secret_without_an_access_token_is_the_simulators() -> None:
+    settings = Settings.from_environment(environment={"WHATSAPP_APP_SECRET": "given"})
+
+    assert settings.simulator_on
+    assert settings.app_secrets == ("given",)
+
+
+def test_an_access_token_wants_the_rest_of_its_account() -> None:
+    with pytest.raises(SettingsError, match="WHATSAPP_APP_SECRET: missing"):
+        Settings.from_environment(environment={"WHATSAPP_ACCESS_TOKEN": "given"})
+
+
 def test_the_simulator_may_be_forced_on_beside_a_part_of_an_account() -> None:
     settings = Settings.from_environment(
         environment={"PONTE_SIMULATOR": "on", "WHATSAPP_VERIFY_TOKEN": "t"}
