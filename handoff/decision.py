@@ -112,14 +112,19 @@ class Decision:
 
     def to_json(self) -> dict[str, Any]:
         """The decision in JSON types (a dict for a JSONB column); `from_json` gives it back."""
-        document = asdict(self)
+        document: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
         document["decided_at"] = self.decided_at.isoformat()
         opening = self.expected_opening
         document["expected_opening"] = None if opening is None else opening.isoformat()
         document["skills"] = list(self.skills)
         document["options"] = list(self.options)
         document["evaluations"] = [
-            {**asdict(item), "conditions": [asdict(result) for result in item.conditions]}
+            {
+                "rule": item.rule,
+                "outcome": item.outcome,
+                "matched": item.matched,
+                "conditions": [asdict(result) for result in item.conditions],
+            }
             for item in self.evaluations
         ]
         return document

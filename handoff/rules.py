@@ -75,9 +75,10 @@ def apply_rules(snapshot: ConversationSnapshot, policy: HandoffPolicy) -> Ruling
     winner: Rule | None = None
     needed: Rule | None = None
     evaluations: list[RuleEvaluation] = []
+    open_now: dict[str, bool] = {}  # by calendar: most rules share one
     for rule in reversed(policy.all_rules):
         later = needed if winner is not None and winner.takes_needed_queue else winner
-        context = _context_facts(rule, later, snapshot, policy)
+        context = _context_facts(rule, later, snapshot, policy, open_now)
         evaluation = _evaluate(rule, {**facts, **context})
         evaluations.append(evaluation)
         if evaluation.matched:
@@ -144,10 +145,13 @@ def _context_facts(
     later: Rule | None,
     snapshot: ConversationSnapshot,
     policy: HandoffPolicy,
+    open_now: dict[str, bool],
 ) -> dict[str, FactValue]:
     calendar = policy.calendar_of(queue_of(rule, later, policy))
+    if calendar.name not in open_now:
+        open_now[calendar.name] = is_open(calendar, snapshot.now)
     return {
-        "hours": OPEN if is_open(calendar, snapshot.now) else CLOSED,
+        "hours": OPEN if open_now[calendar.name] else CLOSED,
         "wants_person": later is not None and isinstance(later.outcome, HandOff),
     }
 

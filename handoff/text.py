@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -36,6 +37,11 @@ def phrases_in(text: str, phrases: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+@lru_cache(maxsize=4096)  # the phrases of a policy, asked about on every turn
+def _needle(phrase: str) -> str:
+    return " ".join(words(phrase))
+
+
 def _occurs(phrase: str, haystack: str) -> bool:
-    needle = " ".join(words(phrase))
+    needle = _needle(phrase)
     return bool(needle) and f" {needle} " in haystack

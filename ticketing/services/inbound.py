@@ -56,15 +56,17 @@ class Stored:
         groups: Ids of the new items; those of one customer stand in one group, oldest first, so
             that they can be processed in order while other customers do not wait.
         duplicates: How many of the items were known already.
+        processed: How many new items are processed already.
     """
 
     groups: tuple[tuple[uuid.UUID, ...], ...]
     duplicates: int
+    processed: int = 0
 
     @property
     def count(self) -> int:
         """How many items are new."""
-        return sum(len(group) for group in self.groups)
+        return self.processed + sum(len(group) for group in self.groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,33 @@ def _row(item: InboundItem, *, now: datetime, correlation_id: str) -> dict[str, 
     }
 
 
+async def store_and_process(
+    db: Database, item: InboundItem, *, now: datetime, correlation_id: str
+) -> Processed | None:
+    """`store` and `process` for a webhook of one item, in one transaction; None if it was known.
+
+    Most webhooks hold one item, and a customer waits for its answer: this saves a commit. Whatever
+    goes wrong undoes both, and the caller takes the long road, which stores first.
+    """
+    values = _row(item, now=now, correlation_id=correlation_id)
+    async with db.transaction() as session:
+        new = await session.scalar(
+            insert(WebhookItem)
+            .values(**values, done_at=now)
+            .on_conflict_do_nothing(index_elements=["channel", "dedup_key"])
+            .returning(WebhookItem.id)
+        )
+        if new is None:
+            return None
+        row = WebhookItem(**values)
+        done = await _meaning(session, item, row=row)
+        if row.error is not None:
+            await session.execute(
+                update(WebhookItem).where(WebhookItem.id == new).values(error=row.error)
+            )
+        return done
+
+
 async def process(db: Database, item_id: uuid.UUID, *, now: datetime) -> Processed:
     """Make of a stored item what it means; doing it again changes nothing.
 
@@ -184,9 +213,13 @@ async def _process(session: AsyncSession, item_id: uuid.UUID, *, now: datetime) 
     )
     if row is None or row.done_at is not None:
         return Processed()
-    item = item_from_json(row.kind, row.item, row.raw)
     row.done_at = now
     row.error = None
+    return await _meaning(session, item_from_json(row.kind, row.item, row.raw), row=row)
+
+
+async def _meaning(session: AsyncSession, item: InboundItem, *, row: WebhookItem) -> Processed:
+    """What an item does; `row` tells when it came and under which key."""
     if isinstance(item, InboundMessage):
         return await _message(session, item, row=row)
     if isinstance(item, StatusUpdate):

@@ -41,8 +41,13 @@ class InboundEngine:
     async def accept(self, items: Sequence[InboundItem], correlation_id: str) -> inbound.Stored:
         """Store the items of one webhook; when this returns they are safe.
 
-        What they mean is worked out right after, while the caller answers.
+        What they mean is worked out right after, while the caller answers; for a webhook of one
+        item it is worked out with it.
         """
+        if len(items) == 1:
+            stored = await self._at_once(items[0], correlation_id)
+            if stored is not None:
+                return stored
         stored = await inbound.store(
             self.db, items, now=self.clock.now(), correlation_id=correlation_id
         )
@@ -51,6 +56,26 @@ class InboundEngine:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return stored
+
+    async def _at_once(self, item: InboundItem, correlation_id: str) -> inbound.Stored | None:
+        """Store and process in one transaction; None when that failed and nothing was stored."""
+        try:
+            done = await inbound.store_and_process(
+                self.db, item, now=self.clock.now(), correlation_id=correlation_id
+            )
+        except Exception:
+            log.exception("inbound.not_at_once", correlation_id=correlation_id)
+            return None
+        if done is None:
+            return inbound.Stored((), duplicates=1)
+        await self._carry_on(done)
+        if done.conversation_id is not None:
+            self.wake_conversation(done.conversation_id)
+        return inbound.Stored((), duplicates=0, processed=1)
+
+    async def _carry_on(self, done: inbound.Processed) -> None:
+        if done.foreign_status is not None and self.foreign_status is not None:
+            await self.foreign_status(done.foreign_status)
 
     async def sweep(self) -> int:
         """Process what nobody has processed; returns how many items."""
@@ -76,7 +101,6 @@ class InboundEngine:
                     continue
                 if done.conversation_id is not None:
                     waiting[done.conversation_id] = None
-                if done.foreign_status is not None and self.foreign_status is not None:
-                    await self.foreign_status(done.foreign_status)
+                await self._carry_on(done)
         for conversation_id in waiting:
             self.wake_conversation(conversation_id)

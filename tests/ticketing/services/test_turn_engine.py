@@ -130,6 +130,20 @@ class TestAnswering:
         assert len(await world.rows(Contact)) == 1
         assert world.sender.sent[-1].address == "BR.123"
 
+    async def test_an_item_that_cannot_be_processed_is_kept_with_its_error(
+        self, world: World, clock: FakeClock
+    ) -> None:
+        no_index_takes_this = "".join(f"{number:x}" for number in range(3000))
+        item = inbound_text("oi", at=clock.now(), user_id=f"BR.{no_index_takes_this}")
+
+        stored = await world.inbound.accept([item], "c")
+        await world.settle()
+
+        (row,) = await world.rows(WebhookItem)
+        assert stored.count == 1
+        assert (row.done_at, row.attempts, row.raw) == (None, 1, {"text": "oi"})
+        assert row.error
+
     async def test_an_endless_message_id_is_stored_once_like_any_other(
         self, world: World, clock: FakeClock
     ) -> None:
