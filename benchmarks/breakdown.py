@@ -23,8 +23,8 @@ _MOMENTS = {
     ("web", "turn.finished"): "finished",
 }
 _STEPS = (
-    ("posted", "stored", "webhook: signature, parse, store"),
-    ("stored", "decided", "process item, claim, language, Rasa's parse, rules"),
+    ("posted", "stored", "webhook: signature, parse, store, message and turn"),
+    ("stored", "decided", "claim, language, Rasa's parse, rules"),
     ("decided", "bot answered", "rest of Rasa's turn: policies, further actions, tracker"),
     ("bot answered", "finished", "back in web: decision record, outbound row, commit"),
     ("finished", "answered", "send: build, POST, arrival"),
