@@ -76,11 +76,16 @@ async def customer_asked(
     """
     certain = ((intent, 1.0), *(pair for pair in ruling.snapshot.ranking if pair[0] != intent))
     snapshot = replace(ruling.snapshot, top_intent=intent, ranking=certain)
+    return await revise(db, ruling, snapshot, policy)
+
+
+async def revise(
+    db: Database, ruling: Ruling, snapshot: ConversationSnapshot, policy: HandoffPolicy
+) -> Ruling:
+    """The ruling made again with what has become known since; its record keeps the new one."""
     async with db.transaction() as session:
         decision = await decisions.revise(session, snapshot, policy)
-    if decision is None:
-        return ruling
-    return Ruling(ruling.decision_id, decision, snapshot)
+    return ruling if decision is None else Ruling(ruling.decision_id, decision, snapshot)
 
 
 async def hand_over(

@@ -27,7 +27,7 @@ from ticketing.domain.turn import (
 )
 from ticketing.services import decisions, rulings
 from ticketing.services.inbound import READABLE_KINDS
-from ticketing.services.ports import Bot, BotReply, LanguageDetector
+from ticketing.services.ports import Bot, BotReply, BotUnavailableError, LanguageDetector
 from ticketing.services.rulings import Ruling
 from ticketing.services.turns import ClaimedTurn, Conclusion
 
@@ -97,6 +97,10 @@ class TurnRunner:
     ) -> Conclusion:
         """The bot's own answer, with its buttons kept so that they can be typed."""
         messages = self._merged(reply.replies, turn)
+        if not messages:
+            # Silence is no answer: a person gives one when the bot has none to give.
+            problem = "the bot said nothing"
+            raise BotUnavailableError(problem, reachable=True)
         return Conclusion(
             outcome="answered",
             messages=messages,
@@ -129,6 +133,9 @@ class TurnRunner:
             now=self.clock.now(),
             correlation_id=turn.correlation_id,
         )
+        if trigger == "bot_unavailable" and not ruling.decision.is_handoff:
+            # The bot died after the rules had said that it answers: they are asked again.
+            ruling = await rulings.revise(self.db, ruling, snapshot, self.policy)
         if ruling.decision.outcome == "stay":
             words = rulings.told(ruling.decision, ruling.snapshot, self.policy)
             replies = [{"text": words}] if words else list(reply.replies if reply else ())

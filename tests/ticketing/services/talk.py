@@ -83,6 +83,8 @@ class ScriptedBot:
     understands: dict[str, tuple[str, float]] = field(default_factory=dict)
     down: bool = False
     skip_actions: bool = False
+    dies_after_deciding: bool = False
+    says_nothing: bool = False
     buttons: list[dict[str, str]] = field(default_factory=list)
     asked: list[tuple[str, str | None, TurnFacts]] = field(default_factory=list)
     answers: dict[str, BotReply] = field(default_factory=dict)
@@ -118,7 +120,15 @@ class ScriptedBot:
                     now=self.clock.now(),
                     correlation_id=facts.correlation_id,
                 )
-        replies = [{"text": f"answer to {intent}"}, {"text": "and more", "buttons": self.buttons}]
+        if self.dies_after_deciding:
+            message = "RemoteProtocolError"
+            raise BotUnavailableError(message, reachable=True)
+        replies: list[dict[str, Any]] = [
+            {"text": f"answer to {intent}"},
+            {"text": "and more", "buttons": self.buttons},
+        ]
+        if self.says_nothing:
+            replies = []
         reply = BotReply(replies, parse, None, "scripted", replayed=False)
         self.answers[facts.message_id] = reply
         return reply

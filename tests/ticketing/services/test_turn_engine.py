@@ -464,6 +464,19 @@ class TestCrashes:
         assert ticket.escalation_reason == "bot_unavailable"
         assert len(world.sender.sent) == 1
 
+    @pytest.mark.parametrize("how", ["dies_after_deciding", "says_nothing"])
+    async def test_a_bot_that_decided_to_answer_and_did_not_hands_over(
+        self, world: World, how: str
+    ) -> None:
+        setattr(world.bot, how, True)
+        await world.say("cade meu pedido")
+        for _ in range(8):
+            await world.later(1)
+
+        (ticket,) = await world.rows(Ticket)
+        assert ticket.escalation_reason == "bot_unavailable"
+        assert len(world.sender.sent) == 1
+
     async def test_the_bot_away_for_a_moment_is_asked_again(self, world: World) -> None:
         world.bot.down = True
         await world.say("cade meu pedido")
