@@ -10,28 +10,33 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from handoff.answer_words import (
     FILLERS,
-    LAST,
     NO,
     NO_COMPANIONS,
     NUMBERS,
     OTHER_THING,
-    SKIN_TONES,
-    SOFT_NUMBERS,
-    THUMBS_DOWN,
     THUMBS_UP,
     YES,
     YES_COMPANIONS,
 )
 from handoff.decision import Decision
-from handoff.policy import HandoffPolicy
-from handoff.text import fold, words
+from handoff.policy import ClarifySettings, HandoffPolicy, Texts
+from handoff.short_answers import (
+    MAX_ANSWER_WORDS,
+    is_made_of,
+    is_not_understood,
+    number_in,
+    signs_in,
+    with_no_mended,
+)
+from handoff.text import words
 
 MAX_PAYLOAD = 200  # characters of a list row's id (Cloud API); a reply button's may have 256
 
-_MAX_ANSWER_WORDS = 8  # more is a sentence of its own, unless it is a title word by word
+_MAX_REPLY_BUTTONS = 3  # more options become a list (Cloud API, interactive messages)
 _NEAR = 0.85  # likeness (difflib) from which a title counts as typed: one or two slips
 _MIN_NEAR_LENGTH = 5  # shorter answers differ in every letter or are equal
 
@@ -64,11 +69,16 @@ class NoneOfThese:
 
 
 @dataclass(frozen=True, slots=True)
+class NotUnderstood:
+    """The answer is that the question itself is not understood."""
+
+
+@dataclass(frozen=True, slots=True)
 class NotAnAnswer:
     """It is a new message, to be understood on its own."""
 
 
-Answer = Chosen | NoneOfThese | NotAnAnswer
+Answer = Chosen | NoneOfThese | NotUnderstood | NotAnAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +88,19 @@ class Menu:
     Attributes:
         question: The text above the options.
         options: What to offer, best first; empty: ask to say it in other words.
-        none_title: Title of the last choice; shown only when there are options.
+        none_title: Title of "none of these"; shown only when there are options.
         none_payload: Its payload.
+        not_understood_title: Title of the row "I don't understand" below it; shown where the
+            question is a list anyway, because three reply buttons leave no room. Empty: no row.
+        not_understood_payload: Its payload.
     """
 
     question: str
     options: tuple[ClarifyOption, ...]
     none_title: str
     none_payload: str
+    not_understood_title: str = ""
+    not_understood_payload: str = ""
 
 
 def menu(
@@ -94,7 +109,7 @@ def menu(
     language: str,
     *,
     entities: Mapping[str, tuple[str, ...]] | None = None,
-    is_first: bool = True,
+    asked: int = 0,
 ) -> Menu:
     """The question a "clarify" decision asks, in the customer's language.
 
@@ -103,20 +118,48 @@ def menu(
         policy: Texts and titles.
         language: The customer's language; for one that is not served, `languages.others`.
         entities: Found in the message, to travel with every option.
-        is_first: No other clarifying question was asked just before.
+        asked: Clarifying questions asked just before, in a row: no text comes twice in a row.
     """
     settings, written = policy.clarify, policy.languages.written(language)
     options = tuple(
         ClarifyOption(intent, policy.intent_title(intent, language=written), dict(entities or {}))
         for intent in decision.options
     )
-    texts = settings.question if is_first else settings.question_again
+    is_list = len(options) + 1 > _MAX_REPLY_BUTTONS
+    may_say = is_list and settings.not_understood_title and settings.not_understood_intent
     return Menu(
-        question=(texts if options else settings.rephrase)[written],
+        question=_question(settings, asked=asked, has_options=bool(options))[written],
         options=options,
         none_title=settings.none_title[written],
         none_payload=f"/{settings.none_intent}",
+        not_understood_title=settings.not_understood_title[written] if may_say else "",
+        not_understood_payload=f"/{settings.not_understood_intent}" if may_say else "",
     )
+
+
+def _question(settings: ClarifySettings, *, asked: int, has_options: bool) -> Texts:
+    """Two texts in turn, so that two questions in a row never sound the same."""
+    texts = (
+        (settings.question, settings.question_again)
+        if has_options
+        else (settings.rephrase, settings.rephrase_again or settings.rephrase)
+    )
+    return texts[asked % 2]
+
+
+def explanation(titles: Sequence[str], policy: HandoffPolicy, language: str) -> str | None:
+    """The open menu in simpler words, its entries numbered; None when the policy has no such text.
+
+    Args:
+        titles: All entries, "none of these" included, in order.
+        policy: Its `clarify.explain`.
+        language: The customer's language.
+    """
+    text = policy.clarify.explain.get(policy.languages.written(language))
+    if text is None:
+        return None
+    numbered = "\n".join(f"{number}. {title}" for number, title in enumerate(titles, start=1))
+    return text.format(options=numbered)
 
 
 def payload_for(option: ClarifyOption) -> str:
@@ -135,6 +178,18 @@ def payload_for(option: ClarifyOption) -> str:
     return f"/{option.intent}"
 
 
+def options_from_json(stored: Sequence[Mapping[str, Any]]) -> tuple[ClarifyOption, ...]:
+    """The options of a question, as they were kept with the conversation."""
+    return tuple(
+        ClarifyOption(
+            intent=option["intent"],
+            title=option["title"],
+            entities={name: tuple(values) for name, values in option["entities"].items()},
+        )
+        for option in stored
+    )
+
+
 def read_answer(
     text: str,
     options: Sequence[ClarifyOption],
@@ -144,10 +199,10 @@ def read_answer(
 ) -> Answer:
     """What a typed text answers to the open question, in Portuguese, English or Spanish.
 
-    Understood are numbers and ordinals ("2", "2️⃣", "opção 2", "a segunda"), yes (the first
-    option), no and "none of these", titles with small slips, and a part of a title that only one
-    option has ("boleto"). A number that is not in the list, two numbers, or a longer sentence are
-    no answer.
+    Understood are numbers, ordinals and places ("2", "2️⃣", "opção 2", "a segunda", "o de baixo"),
+    yes (the first option), no and "none of these", "I don't understand", titles with small slips,
+    and a part of a title that only one option has ("boleto"). A number that is not in the list, two
+    numbers, or a longer sentence are no answer.
 
     Args:
         text: As typed.
@@ -165,20 +220,51 @@ def read_answer(
     exact = [option for option in options if typed == words(option.title)]
     if exact:
         return Chosen(exact[0])
-    if len(typed) > _MAX_ANSWER_WORDS:
-        return NotAnAnswer()
+    if is_not_understood(text):
+        return NotUnderstood()
     return _read_words(typed, options, none_index or len(options) + 1)
 
 
+def read_offer(text: str, titles: Sequence[str], *, numbers: bool = True) -> int | None:
+    """Which of the buttons under an ordinary answer was typed, from 0; None for anything else.
+
+    Unlike the answers to a clarifying question, "sim" and "não" choose nothing here: the dialogue
+    has rules of its own for them. Nor does a part of a title: "pedido" is a message.
+
+    Args:
+        text: As typed.
+        titles: Of the buttons, in order.
+        numbers: Whether "2" and "a segunda" choose one too.
+    """
+    typed = words(text)
+    if not typed or not titles:
+        return None
+    for index, title in enumerate(titles):
+        if typed == words(title):
+            return index
+    if len(typed) > MAX_ANSWER_WORDS:
+        return None
+    number = number_in(typed, count=len(titles)) if numbers and YES.isdisjoint(typed) else None
+    if number is not None:
+        return number - 1 if number <= len(titles) else None
+    near = [index for index, title in enumerate(titles) if _is_near(typed, words(title))]
+    return near[0] if len(near) == 1 else None
+
+
 def _read_words(typed: Sequence[str], options: Sequence[ClarifyOption], none_index: int) -> Answer:
-    number = _number(typed, last=len(options))
+    if len(typed) > MAX_ANSWER_WORDS:  # a sentence of its own, unless it is a title
+        return NotAnAnswer()
+    number = number_in(typed, count=len(options))
     if number is not None:
         return _numbered(number, options, none_index)
-    if _is_made_of(typed, YES, YES_COMPANIONS):
+    if is_made_of(typed, YES, YES_COMPANIONS):
         return Chosen(options[0])
-    if tuple(typed) in OTHER_THING or _is_made_of(typed, NO, NO_COMPANIONS):
+    if tuple(typed) in OTHER_THING or is_made_of(typed, NO, NO_COMPANIONS):
         return NoneOfThese()
-    return _by_title(typed, options)
+    chosen = _by_title(typed, options)
+    if isinstance(chosen, NotAnAnswer) and is_made_of(with_no_mended(typed), NO, NO_COMPANIONS):
+        return NoneOfThese()
+    return chosen
 
 
 def _single(values: tuple[str, ...]) -> str | list[str]:
@@ -186,22 +272,10 @@ def _single(values: tuple[str, ...]) -> str | list[str]:
 
 
 def _read_signs(text: str, options: Sequence[ClarifyOption]) -> Answer:
-    signs = {char for char in fold(text) if not char.isspace() and ord(char) not in SKIN_TONES}
-    if signs and signs <= THUMBS_UP:
-        return Chosen(options[0])
-    if signs and signs <= THUMBS_DOWN:
-        return NoneOfThese()
-    return NotAnAnswer()
-
-
-def _number(typed: Sequence[str], *, last: int) -> int | None:
-    """The one number an answer names, when it says nothing else."""
-    rest = [word for word in typed if word not in FILLERS and word not in YES]
-    if any(word not in NUMBERS and word not in LAST for word in rest):
-        return None
-    firm = [word for word in rest if word not in SOFT_NUMBERS] or rest
-    numbers = {last if word in LAST else NUMBERS[word] for word in firm}
-    return numbers.pop() if len(numbers) == 1 else None
+    signs = signs_in(text)
+    if signs is None:
+        return NotAnAnswer()
+    return Chosen(options[0]) if signs == THUMBS_UP else NoneOfThese()
 
 
 def _numbered(number: int, options: Sequence[ClarifyOption], none_index: int) -> Answer:
@@ -211,11 +285,6 @@ def _numbered(number: int, options: Sequence[ClarifyOption], none_index: int) ->
     if position <= len(options):
         return Chosen(options[position - 1])
     return NotAnAnswer()
-
-
-def _is_made_of(typed: Sequence[str], core: frozenset[str], companions: frozenset[str]) -> bool:
-    known = core | companions
-    return not core.isdisjoint(typed) and known.issuperset(typed)
 
 
 def _by_title(typed: Sequence[str], options: Sequence[ClarifyOption]) -> Answer:

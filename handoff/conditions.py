@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from handoff.snapshot import CLARIFICATION_ANSWERS, MESSAGE_KINDS, TRIGGERS
+from handoff.text import fold
 
 FactValue = str | float | bool | tuple[str, ...] | None
 
@@ -16,7 +17,8 @@ FORM_ANSWER = "form_answer"
 UNSURE = "unsure"
 OUT_OF_SCOPE = "out_of_scope"
 UNREADABLE = "unreadable"
-UNDERSTANDINGS = (CONFIDENT, SMALL_TALK, FORM_ANSWER, UNSURE, OUT_OF_SCOPE, UNREADABLE)
+SILENT = "silent"
+UNDERSTANDINGS = (CONFIDENT, SMALL_TALK, FORM_ANSWER, UNSURE, OUT_OF_SCOPE, UNREADABLE, SILENT)
 NOT_UNDERSTOOD = frozenset({UNSURE, OUT_OF_SCOPE, UNREADABLE})
 """A turn that ends here counts as a failure of the bot."""
 
@@ -28,7 +30,12 @@ class ChoiceFact:
     """A fact with one value, or several, out of a list (`allowed`; None: free text)."""
 
     allowed: tuple[str, ...] | None = None
-    refers_to: str | None = None  # "intent" or "keyword list": checked against what exists
+    refers_to: str | None = None  # "intent", "intent group", "keyword list": what must exist
+
+
+@dataclass(frozen=True, slots=True)
+class PairFact:
+    """A fact with several named values: in the file `{name: value or list of values}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +51,13 @@ class FlagFact:
     """A fact that is true or false."""
 
 
-FactKind = ChoiceFact | NumberFact | FlagFact
+FactKind = ChoiceFact | PairFact | NumberFact | FlagFact
 
 _MAX_COUNT = 1_000  # of failures in a row; more is a typing mistake in the file
 _MAX_TEXT = 65_536  # characters of one message; WhatsApp allows 4,096, e-mail more
+_MAX_AMOUNT = 1e12  # of money; more is a number of something else
+_MAX_MINUTES = 10_080  # a week of silence; the question has ended long before
+_MAX_AGENTS = 10_000
 
 FACTS: Mapping[str, FactKind] = {
     "trigger": ChoiceFact(TRIGGERS),
@@ -55,10 +65,16 @@ FACTS: Mapping[str, FactKind] = {
     "message_kind": ChoiceFact(MESSAGE_KINDS),
     "understanding": ChoiceFact(UNDERSTANDINGS),
     "top_intent": ChoiceFact(refers_to="intent"),
+    "intent_group": ChoiceFact(refers_to="intent group"),
     "confidence": NumberFact(0, 1),
     "margin": NumberFact(-1, 1),
+    "entropy": NumberFact(0, 1),
+    "in_scope": NumberFact(0, 1),
     "keywords": ChoiceFact(refers_to="keyword list"),
     "entity": ChoiceFact(),
+    "entity_value": PairFact(),
+    "amount": NumberFact(0, _MAX_AMOUNT),
+    "sentiment": NumberFact(-1, 1),
     "language": ChoiceFact(),
     "language_served": FlagFact(),
     "language_confidence": NumberFact(0, 1),
@@ -73,16 +89,18 @@ FACTS: Mapping[str, FactKind] = {
     "has_open_ticket": FlagFact(),
     "form_active": FlagFact(),
     "form": ChoiceFact(),
+    "silence_minutes": NumberFact(0, _MAX_MINUTES),
     "hours": ChoiceFact((OPEN, CLOSED)),
+    "agents_available": NumberFact(0, _MAX_AGENTS),
     "wants_person": FlagFact(),
 }
 """Every key that may stand under `when:` in the policy file; explained in docs/handoff-rules.md."""
 
-CONTEXT_FACTS = frozenset({"hours", "wants_person"})
+CONTEXT_FACTS = frozenset({"hours", "agents_available", "wants_person"})
 """Facts that depend on the rule that asks: on its queue, and on the rules after it."""
 
 NEGATION = "not_"
-"""`not_top_intent: [...]` is true when the fact is none of these; for every choice fact."""
+"""`not_top_intent: [...]` is true when the fact is none of these; for every fact with names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +182,11 @@ class Flag:
 
 
 Condition = OneOf | NoneOf | Within | Flag
+
+
+def entity_pair(name: str, value: str) -> str:
+    """An entity's value as a rule compares it: accents, capitals and outer blanks do not count."""
+    return f"{name}={' '.join(fold(value).split())}"
 
 
 def spell(value: FactValue) -> str:

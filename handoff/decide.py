@@ -58,6 +58,7 @@ def decide(snapshot: ConversationSnapshot, policy: HandoffPolicy) -> Decision:
         calendar=f"{calendar.name}@{calendar.version}",
         options=_options(snapshot, policy) if isinstance(rule.outcome, Clarify) else (),
         evaluations=ruling.evaluations,
+        expected_wait_minutes=_wait_minutes(handoff, policy),
     )
 
 
@@ -75,6 +76,7 @@ def _destination(
     queue = queue_of(ruling.winner, ruling.needed, policy)
     priorities = [source.priority for source in sources if source.priority]
     severities = [source.severity for source in sources if source.severity]
+    waits = [source.expected_wait for source in sources if source.expected_wait]
     language_skill = policy.languages.skills.get(snapshot.language)
     skills = [
         *policy.queues[queue].skills,
@@ -86,6 +88,7 @@ def _destination(
         priority=_priority([*priorities, policy.defaults.priority][0], snapshot, policy),
         severity=[*severities, policy.defaults.severity][0],
         skills=tuple(dict.fromkeys(skills)),
+        expected_wait=[*waits, policy.queues[queue].expected_wait][0],
     )
 
 
@@ -101,6 +104,12 @@ def _target_minutes(handoff: HandOff | None, policy: HandoffPolicy) -> int | Non
         return None
     target = policy.first_response.get(handoff.priority)
     return None if target is None else target // _ONE_MINUTE
+
+
+def _wait_minutes(handoff: HandOff | None, policy: HandoffPolicy) -> int | None:
+    if handoff is None or handoff.expected_wait is None:
+        return _target_minutes(handoff, policy)
+    return handoff.expected_wait // _ONE_MINUTE
 
 
 def _message_key(rule: Rule, policy: HandoffPolicy, *, hours_open: bool) -> str | None:

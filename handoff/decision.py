@@ -72,6 +72,8 @@ class Decision:
         calendar: "name@version" of the calendar that was asked.
         options: Intents to offer, best first, when the outcome is "clarify".
         evaluations: Every rule in order, the built-in ones last.
+        expected_wait_minutes: Until a person answers, as the customer is told: the rule's, else the
+            queue's, else the target. None when nobody takes over, and in old records.
     """
 
     turn_id: str
@@ -97,6 +99,7 @@ class Decision:
     calendar: str
     options: tuple[str, ...]
     evaluations: tuple[RuleEvaluation, ...]
+    expected_wait_minutes: int | None = None
 
     @property
     def is_handoff(self) -> bool:

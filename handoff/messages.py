@@ -38,6 +38,16 @@ _ON_DAY = {
     "en": "on {weekday} ({date}) at {time}",
     "es": "{weekday} ({date}) a las {time}",
 }
+_MINUTES = {
+    "pt": "cerca de {n} minutos",
+    "en": "about {n} minutes",
+    "es": "unos {n} minutos",
+}
+_HOUR = {"pt": "cerca de 1 hora", "en": "about 1 hour", "es": "cerca de 1 hora"}
+_HOURS = {"pt": "cerca de {n} horas", "en": "about {n} hours", "es": "unas {n} horas"}
+_NO_WAIT = {"pt": "alguns minutos", "en": "a few minutes", "es": "unos minutos"}
+_MINUTES_TOLD = 90  # from there on hours are said: "about 2 hours", not "about 110 minutes"
+_HOUR_MINUTES = 60
 _NO_OPENING = {
     "pt": "assim que possível",
     "en": "as soon as possible",
@@ -70,7 +80,23 @@ def handoff_text(
         ticket=ticket,
         queue=queue.names[written],
         opening=_opening(decision, policy, written),
+        wait=wait_text(decision.expected_wait_minutes, language=written),
     )
+
+
+def wait_text(minutes: int | None, *, language: str) -> str:
+    """How long it takes, as people say it: "cerca de 15 minutos", "about 2 hours".
+
+    Whole hours are rounded up: nobody minds an answer that comes early. Other languages than pt, en
+    and es read English; None (a decision of an older release) is "a few minutes".
+    """
+    spoken = language if language in _MINUTES else "en"
+    if minutes is None or minutes < 2:  # noqa: PLR2004 - "about 1 minute" is nobody's promise
+        return _NO_WAIT[spoken]
+    if minutes < _MINUTES_TOLD and minutes != _HOUR_MINUTES:
+        return _MINUTES[spoken].format(n=minutes)
+    hours = -(-minutes // _HOUR_MINUTES)
+    return _HOUR[spoken] if hours == 1 else _HOURS[spoken].format(n=hours)
 
 
 def opening_text(opening: datetime, *, now: datetime, time_zone: str, language: str) -> str:

@@ -19,6 +19,7 @@ from handoff.conditions import (
     OneOf,
     Within,
 )
+from handoff.silence_settings import SilenceSettings
 from handoff.text import phrases_in
 
 STAY, CLARIFY, HANDOFF = "stay", "clarify", "handoff"
@@ -28,17 +29,21 @@ PRIORITIES = ("low", "normal", "high", "urgent")
 SEVERITIES = ("S1", "S2", "S3", "S4")
 
 REASONS = (
+    "angry_customer",
     "bot_unavailable",
     "complaint",
     "critical_intent",
     "customer_request",
     "form_answer",
+    "high_value",
     "language",
     "low_confidence",
+    "nobody_available",
     "out_of_scope",
     "outside_hours",
     "repeated_failure",
     "repeated_question",
+    "silence",
     "small_talk",
     "understood",
     "unreadable_message",
@@ -76,6 +81,7 @@ class HandOff:
         severity: None: the policy's default (or the needed rule's).
         skills: Wanted besides the queue's own.
         message_when_closed: Message key used instead of the rule's while the queue is closed.
+        expected_wait: Until a person answers, as the customer is told; None: the queue's.
     """
 
     queue: str
@@ -83,6 +89,7 @@ class HandOff:
     severity: str | None = None
     skills: tuple[str, ...] = ()
     message_when_closed: str | None = None
+    expected_wait: timedelta | None = None
 
 
 Outcome = Stay | Clarify | HandOff
@@ -144,6 +151,7 @@ class Confidence:
         by_intent: Intent to least confidence; replaces `confident` for that intent.
         out_of_scope: Least confidence to believe an out-of-scope intent.
         small_talk: Least confidence to take a greeting, thanks or yes/no at its word.
+        in_scope: Least `snapshot.in_scope` of a message that counts as understood; None: not asked.
     """
 
     default: Threshold
@@ -151,6 +159,7 @@ class Confidence:
     by_intent: Mapping[str, float]
     out_of_scope: float
     small_talk: float
+    in_scope: float | None = None
 
     def threshold(self, *, language: str, intent: str | None) -> Threshold:
         """The thresholds that hold for an intent in a language."""
@@ -169,6 +178,7 @@ class Queue:
         level: One of `LEVELS`.
         calendar: Name of the calendar it works by.
         skills: Skills that an agent needs for anything in it.
+        expected_wait: Until a person answers, as customers are told; None: the priority's target.
     """
 
     key: str
@@ -176,6 +186,7 @@ class Queue:
     level: str
     calendar: str
     skills: tuple[str, ...] = ()
+    expected_wait: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +204,11 @@ class ClarifySettings:
         rephrase: Text when there is nothing to offer.
         none_title: Title of "none of these".
         none_intent: Intent its payload stands for.
+        rephrase_again: Text when there is nothing to offer once more; empty: `rephrase`.
+        explain: Text that explains the menu once to who does not understand it; {options} is the
+            numbered list. Empty: "I don't understand" counts as "none of these" at once.
+        not_understood_title: Title of the row for it, where the question is a list; empty: none.
+        not_understood_intent: Intent that row's payload stands for; empty: none.
     """
 
     max_questions: int
@@ -205,6 +221,10 @@ class ClarifySettings:
     rephrase: Texts
     none_title: Texts
     none_intent: str
+    rephrase_again: Texts = field(default_factory=dict)
+    explain: Texts = field(default_factory=dict)
+    not_understood_title: Texts = field(default_factory=dict)
+    not_understood_intent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +296,10 @@ class HandoffPolicy:
         keywords: List name to phrases; matched by `match_keywords`.
         first_response: Target for a person's first answer, by priority.
         rules: In order; the first that matches wins.
+        intent_groups: Group name to intents; `small_talk` and `out_of_scope` are groups too.
+        sentiment_words: Folded words with a weight, besides those of `handoff.sentiment`.
+        silence: What a silent customer is offered; None: nothing, the question just ends.
+        lines: Place in the file, such as "rules[3].when", to its line.
     """
 
     name: str
@@ -294,11 +318,19 @@ class HandoffPolicy:
     messages: Mapping[str, Texts]
     defaults: Defaults
     rules: tuple[Rule, ...]
+    intent_groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    sentiment_words: Mapping[str, float] = field(default_factory=dict)
+    silence: SilenceSettings | None = None
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def all_rules(self) -> tuple[Rule, ...]:
         """The rules of the file, then the built-in ones, of which the last always matches."""
         return (*self.rules, *_built_in_rules(self))
+
+    def groups_of(self, intent: str | None) -> tuple[str, ...]:
+        """The groups an intent belongs to, in file order."""
+        return tuple(name for name, members in self.intent_groups.items() if intent in members)
 
     def calendar_of(self, queue: str) -> Calendar:
         """The calendar a queue works by."""
@@ -333,9 +365,11 @@ def _built_in_rules(policy: HandoffPolicy) -> tuple[Rule, ...]:
     max_questions = policy.clarify.max_questions
     exhausted = Within("clarifications_asked", at_least=max_questions)
     unavailable = OneOf("trigger", ("bot_unavailable",))
+    silent = OneOf("trigger", ("silence",))
     handoff, message = HandOff(policy.defaults.queue), policy.defaults.message
     return (
         Rule("default_bot_unavailable", ((unavailable,),), handoff, "bot_unavailable", message),
+        Rule("default_silence", ((silent,),), Stay(), "silence"),
         Rule("default_unreadable", _understood_as(UNREADABLE), Stay(), "unreadable_message"),
         Rule("default_small_talk", _understood_as(SMALL_TALK), Stay(), "small_talk"),
         Rule("default_form_answer", _understood_as(FORM_ANSWER), Stay(), "form_answer"),

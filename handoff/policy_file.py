@@ -1,7 +1,7 @@
 """Reading `handoff.yml`: every mistake in it named with its line.
 
 `python -m handoff.policy_file handoff.yml` prints "ok" or the mistakes (exit code 0 or 1).
-The only module of `handoff` that does I/O and needs a library (ruamel.yaml, for line numbers).
+The only module of `handoff` that reads a file.
 """
 
 from __future__ import annotations
@@ -11,18 +11,16 @@ from collections.abc import Collection, Sequence
 from datetime import date
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
-from ruamel.yaml.nodes import Node as YAMLNode
-
+from handoff.lint import lint
 from handoff.policy import HandoffPolicy
 from handoff.policy_calendars import HolidayDates
-from handoff.policy_nodes import Node, Problem, Reader, Scalar
+from handoff.policy_nodes import Problem, Reader
 from handoff.policy_sections import read_policy
+from handoff.policy_yaml import YAMLProblemError, read_tree
 
-_TAG = "tag:yaml.org,2002:"
-_TRUE = frozenset({"true", "True", "TRUE"})
+MAX_BYTES = 1_000_000
+"""A policy of 100 rules has about 50,000; more is another file, or an attack on the parser."""
+
 _BAD_USE = 2
 
 
@@ -31,13 +29,14 @@ class PolicyError(ValueError):
 
     Attributes:
         problems: The same, as values, in line order.
+        lines: "file:line: key: what is wrong", one for each problem.
     """
 
     def __init__(self, filename: str, problems: Sequence[Problem]) -> None:
         self.filename = filename
         self.problems = tuple(sorted(set(problems)))
-        lines = [f"{filename}:{item.line}: {item.path}: {item.text}" for item in self.problems]
-        super().__init__("\n".join(lines))
+        self.lines = tuple(item.located(filename) for item in self.problems)
+        super().__init__("\n".join(self.lines))
 
 
 def load_policy(
@@ -51,18 +50,36 @@ def load_policy(
     Raises:
         PolicyError: It cannot be read, or something in it is wrong.
     """
-    file = Path(path)
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        problem = Problem(1, "file", f"cannot be read ({err}); expected a UTF-8 text file")
-        raise PolicyError(str(path), [problem]) from err
     return parse_policy(
-        text,
+        policy_text(path),
         filename=str(path),
         known_intents=known_intents,
         holiday_dates=holiday_dates,
     )
+
+
+def policy_text(path: str | Path) -> str:
+    """The text of a policy file.
+
+    Raises:
+        PolicyError: It cannot be read, or is no text, or is too long to be a policy.
+    """
+    file = Path(path)
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(MAX_BYTES + 1)
+        text = content.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as err:
+        problem = Problem(1, "file", f"cannot be read ({err}); expected a UTF-8 text file")
+        raise PolicyError(str(path), [problem]) from err
+    _check_length(text, str(path))
+    return text
+
+
+def _check_length(text: str, filename: str) -> None:
+    if len(text.encode(errors="replace")) > MAX_BYTES:
+        problem = Problem(1, "file", f"is too long; expected at most {MAX_BYTES} bytes")
+        raise PolicyError(filename, [problem])
 
 
 def parse_policy(
@@ -85,8 +102,12 @@ def parse_policy(
     Raises:
         PolicyError: Something is wrong; lists all of it.
     """
+    _check_length(text, filename)
     reader = Reader()
-    root = _compose(text, filename, reader)
+    try:
+        root = read_tree(text, reader)
+    except YAMLProblemError as err:
+        raise PolicyError(filename, [*reader.problems, err.problem]) from err
     policy = read_policy(
         root,
         reader,
@@ -96,77 +117,6 @@ def parse_policy(
     if policy is None or reader.problems:
         raise PolicyError(filename, reader.problems)
     return policy
-
-
-def _compose(text: str, filename: str, reader: Reader) -> Node:
-    try:
-        root = YAML(pure=True).compose(text)
-    except MarkedYAMLError as err:
-        mark = err.problem_mark or err.context_mark
-        line = mark.line + 1 if mark is not None else 1
-        problem = Problem(line, "yaml", str(err.problem or err.context or "cannot be parsed"))
-        raise PolicyError(filename, [problem]) from err
-    except (YAMLError, ValueError) as err:
-        raise PolicyError(filename, [Problem(1, "yaml", f"cannot be parsed ({err})")]) from err
-    if root is None:
-        raise PolicyError(filename, [Problem(1, "file", "is empty; expected a handoff policy")])
-    return _convert(root, line=root.start_mark.line + 1, path="", inside=(), reader=reader)
-
-
-def _convert(
-    node: YAMLNode,
-    *,
-    line: int,
-    path: str,
-    inside: tuple[int, ...],
-    reader: Reader,
-) -> Node:
-    """The tree of the YAML library as our own, with duplicate keys and loops reported."""
-    shown = path or "file"
-    if id(node) in inside:
-        reader.wrong(Node(line, shown, None), "refers to itself; expected a value")
-        return Node(line, shown, None)
-    inside = (*inside, id(node))
-    if isinstance(node, ScalarNode):
-        return Node(line, shown, _scalar(node))
-    if isinstance(node, SequenceNode):
-        items = [
-            _convert(
-                item,
-                line=item.start_mark.line + 1,
-                path=f"{path}[{number}]",
-                inside=inside,
-                reader=reader,
-            )
-            for number, item in enumerate(node.value)
-        ]
-        return Node(line, shown, items)
-    entries: dict[str, Node] = {}
-    for key_node, value_node in node.value if isinstance(node, MappingNode) else ():
-        key, key_line = str(key_node.value), key_node.start_mark.line + 1
-        entry_path = f"{path}.{key}" if path else key
-        entry = _convert(value_node, line=key_line, path=entry_path, inside=inside, reader=reader)
-        if key in entries:
-            reader.wrong(entry, f"key is given twice, first in line {entries[key].line}")
-        entries[key] = entry
-    return Node(line, shown, entries)
-
-
-def _scalar(node: ScalarNode) -> Scalar:
-    """The scalar by its YAML 1.2 type; what is no number, boolean or null stays text."""
-    kind, raw = str(node.tag).removeprefix(_TAG), str(node.value)
-    if kind == "null":
-        return None
-    if kind == "bool":
-        return raw in _TRUE
-    try:
-        if kind == "int":
-            return int(raw.replace("_", ""), 0)
-        if kind == "float":
-            return float(raw.replace("_", ""))
-    except ValueError:  # forms such as .inf or 010: no number that this file could want
-        return raw
-    return raw
 
 
 def _no_holidays(_country: str, _subdivision: str | None, _year: int) -> Collection[date]:
@@ -188,6 +138,11 @@ def _check(name: str) -> bool:
         policy = load_policy(name, holiday_dates=_no_holidays)
     except PolicyError as err:
         print(err, file=sys.stderr)
+        return False
+    findings = lint(policy)
+    for finding in findings:
+        print(finding.located(name), file=sys.stderr)
+    if any(finding.is_error for finding in findings):
         return False
     print(f"{name}: ok ({policy.name}, version {policy.version})")
     return True

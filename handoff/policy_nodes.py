@@ -40,6 +40,10 @@ class Problem:
     path: str
     text: str
 
+    def located(self, filename: str) -> str:
+        """As compilers print it, so that editors jump to the line."""
+        return f"{filename}:{self.line}: {self.path}: {self.text}"
+
 
 @dataclass(slots=True)
 class Reader:
@@ -155,8 +159,10 @@ class Reader:
         texts = {language: self.text(entry) for language, entry in entries.items()}
         for language, written in texts.items():
             entry = entries[language]
-            if longest is not None and len(written) > longest:
-                what = f"{written!r} has {len(written)} characters; expected at most {longest}"
+            # In UTF-16, as nobody counts more: a flag is 4 of them, whatever the channel says.
+            length = len(written.encode("utf-16-le", "surrogatepass")) // 2
+            if longest is not None and length > longest:
+                what = f"{written!r} has {length} characters; expected at most {longest}"
                 self.wrong(entry, what)
             unknown = set(_PLACEHOLDER.findall(written)) - set(placeholders)
             for name in sorted(unknown):

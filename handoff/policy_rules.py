@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from handoff.conditions import (
     FACTS,
@@ -15,11 +16,14 @@ from handoff.conditions import (
     NoneOf,
     NumberFact,
     OneOf,
+    PairFact,
     Within,
+    entity_pair,
 )
 from handoff.policy import (
     CLARIFY,
     HANDOFF,
+    LEVELS,
     OUTCOMES,
     PRIORITIES,
     QUEUE_AS_NEEDED,
@@ -29,16 +33,34 @@ from handoff.policy import (
     Clarify,
     HandOff,
     Outcome,
+    Queue,
     Rule,
     Stay,
 )
 from handoff.policy_nodes import Node, Reader
 
-_CONDITION_KEYS = (
+CONDITION_KEYS = (
     *FACTS,
-    *(f"{NEGATION}{name}" for name, kind in FACTS.items() if isinstance(kind, ChoiceFact)),
+    *(
+        f"{NEGATION}{name}"
+        for name, kind in FACTS.items()
+        if isinstance(kind, (ChoiceFact, PairFact))
+    ),
 )
-_HANDOFF_KEYS = ("queue", "priority", "severity", "skills", "message_when_closed")
+"""What may stand under `when`."""
+
+HANDOFF_KEYS = (
+    "queue",
+    "level",
+    "priority",
+    "severity",
+    "skills",
+    "message_when_closed",
+    "expected_wait_minutes",
+)
+"""What may stand under `then` of a handoff only."""
+
+MAX_WAIT_MINUTES = 7 * 24 * 60  # a week; who waits longer is told a date, not minutes
 _BUILT_IN_PREFIX = "default_"
 
 
@@ -47,14 +69,17 @@ class KnownNames:
     """What rules may refer to."""
 
     intents: Collection[str]
+    intent_groups: Collection[str]
     keyword_lists: Collection[str]
-    queues: Collection[str]
+    queues: Mapping[str, Queue]
     messages: Collection[str]
 
     def allowed(self, kind: ChoiceFact) -> Collection[str] | None:
         """The values a choice fact may be compared with; None: anything."""
         if kind.refers_to == "intent":
             return self.intents
+        if kind.refers_to == "intent group":
+            return self.intent_groups
         if kind.refers_to == "keyword list":
             return self.keyword_lists
         return kind.allowed
@@ -115,20 +140,61 @@ def _read_conditions(node: Node, reader: Reader, known: KnownNames) -> tuple[Con
     if isinstance(node.value, Mapping) and not node.value:
         reader.wrong(node, "no condition (it would match every turn); expected at least one")
         return ()
-    section = reader.section(node, required=(), optional=_CONDITION_KEYS)
-    return tuple(_read_condition(key, entry, reader, known) for key, entry in section.items())
+    section = reader.section(node, required=(), optional=CONDITION_KEYS)
+    return tuple(
+        condition
+        for key, entry in section.items()
+        for condition in _read_condition(key, entry, reader, known)
+    )
 
 
-def _read_condition(key: str, node: Node, reader: Reader, known: KnownNames) -> Condition:
+def _read_condition(
+    key: str,
+    node: Node,
+    reader: Reader,
+    known: KnownNames,
+) -> tuple[Condition, ...]:
+    """What one key asks; several conditions when it names several entities."""
     fact = key if key in FACTS else key[len(NEGATION) :]
     kind = FACTS[fact]
     if isinstance(kind, FlagFact):
-        return Flag(fact, reader.flag(node))
+        return (Flag(fact, reader.flag(node)),)
     if isinstance(kind, NumberFact):
-        return _read_within(fact, node, reader, kind)
-    allowed = known.allowed(kind)
-    values = reader.names(node, allowed=allowed, kind=kind.refers_to or fact)
-    return OneOf(fact, values) if key == fact else NoneOf(fact, values)
+        return (_read_within(fact, node, reader, kind),)
+    if isinstance(kind, PairFact):
+        lists = _read_pairs(node, reader)
+    else:
+        allowed = known.allowed(kind)
+        lists = [reader.names(node, allowed=allowed, kind=kind.refers_to or fact)]
+    return tuple(
+        OneOf(fact, values) if key == fact else NoneOf(fact, values) for values in lists if values
+    )
+
+
+def _read_pairs(node: Node, reader: Reader) -> list[tuple[str, ...]]:
+    """`{name: value or list}`: for each name its pairs, of which one must be found."""
+    entries = reader.entries(node)
+    if isinstance(node.value, Mapping) and not entries:
+        reader.wrong(node, "no entity; expected {name: value} or {name: [value, value]}")
+    return [
+        tuple(dict.fromkeys(entity_pair(name, value) for value in _read_values(entry, reader)))
+        for name, entry in entries.items()
+    ]
+
+
+def _read_values(node: Node, reader: Reader) -> tuple[str, ...]:
+    """Texts; a number is the text that it is written as."""
+    value = node.value
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    items: Sequence[Node] = value if is_list else (node,)  # type: ignore[assignment]
+    if not items:
+        reader.wrong(node, "the list is empty; expected at least one value")
+    return tuple(
+        str(item.value)
+        if isinstance(item.value, int) and not isinstance(item.value, bool)
+        else reader.text(item)
+        for item in items
+    )
 
 
 def _read_within(fact: str, node: Node, reader: Reader, kind: NumberFact) -> Within:
@@ -153,7 +219,7 @@ def _read_then(
     section = reader.section(
         node,
         required=("outcome", "reason"),
-        optional=("message", *_HANDOFF_KEYS),
+        optional=("message", *HANDOFF_KEYS),
     )
     name = reader.one_of(section["outcome"], OUTCOMES) if "outcome" in section else STAY
     reason = reader.one_of(section["reason"], REASONS) if "reason" in section else REASONS[0]
@@ -162,7 +228,7 @@ def _read_then(
         message = reader.one_of(section["message"], known.messages, kind="message")
     if name == HANDOFF:
         return section, _read_handoff(node, section, reader, known), reason, message
-    for key in _HANDOFF_KEYS:
+    for key in HANDOFF_KEYS:
         if key in section:
             reader.wrong(section[key], f"only for outcome: handoff, but the outcome is {name}")
     return section, Clarify() if name == CLARIFY else Stay(), reason, message
@@ -174,26 +240,56 @@ def _read_handoff(
     reader: Reader,
     known: KnownNames,
 ) -> HandOff:
-    if "queue" not in section:
-        reader.wrong(node, "key 'queue' is missing; a handoff needs a destination")
     queues = (*known.queues, QUEUE_AS_NEEDED)
     chosen = {
         key: reader.one_of(section[key], allowed, kind=kind)
         for key, allowed, kind in (
             ("queue", queues, "queue"),
+            ("level", LEVELS, "level"),
             ("priority", PRIORITIES, "priority"),
             ("severity", SEVERITIES, "severity"),
             ("message_when_closed", known.messages, "message"),
         )
         if key in section
     }
+    wait = section.get("expected_wait_minutes")
     return HandOff(
-        queue=chosen.get("queue", queues[0]),
+        queue=_destination(node, section, chosen, reader, known),
         priority=chosen.get("priority"),
         severity=chosen.get("severity"),
         skills=reader.names(section["skills"]) if "skills" in section else (),
         message_when_closed=chosen.get("message_when_closed"),
+        expected_wait=None if wait is None else read_wait(wait, reader),
     )
+
+
+def read_wait(node: Node, reader: Reader) -> timedelta:
+    """Minutes until a person answers."""
+    return timedelta(minutes=reader.whole(node, low=1, high=MAX_WAIT_MINUTES))
+
+
+def _destination(
+    node: Node,
+    section: Mapping[str, Node],
+    chosen: Mapping[str, str],
+    reader: Reader,
+    known: KnownNames,
+) -> str:
+    """The queue: as named, or the first one of the level that is named."""
+    queue, level = chosen.get("queue"), chosen.get("level")
+    of_level = [key for key, item in known.queues.items() if item.level == level]
+    if queue is None and level is None:
+        reader.wrong(node, "key 'queue' is missing; a handoff needs a destination (or a level)")
+    elif queue is None and not of_level:
+        reader.wrong(section["level"], f"no queue has level {level}; expected one that has")
+    elif queue == QUEUE_AS_NEEDED and level is not None:
+        what = f"queue {QUEUE_AS_NEEDED} brings its own level; expected no level here"
+        reader.wrong(section["level"], what)
+    elif queue is not None and level is not None and queue not in of_level:
+        own, others = known.queues[queue].level, " or ".join(of_level) or "none"
+        what = f"queue {queue!r} has level {own}; expected level: {own}, or a queue of {level}"
+        reader.wrong(section["level"], f"{what} ({others})")
+    return queue or next(iter(of_level or known.queues), "")
 
 
 def _check_as_needed(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 
 from handoff.policy import (
     CLARIFY,
     LEVELS,
+    MAX_ROW_TITLE,
     MAX_TITLE,
     PRIORITIES,
     SEVERITIES,
@@ -25,7 +26,9 @@ from handoff.policy import (
 )
 from handoff.policy_calendars import HolidayDates, read_calendars
 from handoff.policy_nodes import Node, Reader, Scalar
-from handoff.policy_rules import KnownNames, read_rules
+from handoff.policy_rules import KnownNames, read_rules, read_wait
+from handoff.sentiment import MAX_WEIGHT, lexicon_key
+from handoff.silence_settings import read_silence
 from handoff.text import words
 
 SECTIONS = (
@@ -46,12 +49,16 @@ SECTIONS = (
     "rules",
 )
 
-MESSAGE_PLACEHOLDERS = ("ticket", "opening", "queue")
+OPTIONAL_SECTIONS = ("intent_groups", "sentiment_words", "silence")
+
+MESSAGE_PLACEHOLDERS = ("ticket", "opening", "queue", "wait")
 """What `handoff.messages.handoff_text` fills in."""
 
+_GROUP_SECTIONS = ("small_talk", "out_of_scope")
 _VERSION_LENGTH = 12  # hex digits: 48 bits, no two versions of one file ever meet
 _MAX_OPTIONS = 3  # with "none of these" four rows: more is a menu, not a question
 _MAX_QUESTIONS = 5
+_LONGEST_CLARIFY_TEXT = {"none_of_these": MAX_TITLE, "not_understood": MAX_ROW_TITLE}
 _WEEK_MINUTES = 7 * 24 * 60
 
 
@@ -63,8 +70,8 @@ def read_policy(
     holiday_dates: HolidayDates | None,
 ) -> HandoffPolicy | None:
     """The policy, or None when whole sections are missing; problems are in the reader."""
-    section = reader.section(root, required=SECTIONS)
-    if len(section) < len(SECTIONS):
+    section = reader.section(root, required=SECTIONS, optional=OPTIONAL_SECTIONS)
+    if not set(SECTIONS) <= set(section):
         return None
     languages = _read_languages(section["languages"], reader)
     intents = {
@@ -79,15 +86,23 @@ def read_policy(
         key: reader.by_language(entry, languages.served, placeholders=MESSAGE_PLACEHOLDERS)
         for key, entry in reader.entries(section["messages"]).items()
     }
-    known = KnownNames(intents, keywords, queues, messages)
+    small_talk, out_of_scope = (
+        _intent_set(section[name], reader, intents) for name in ("small_talk", "out_of_scope")
+    )
+    groups = {
+        **_read_groups(section.get("intent_groups"), reader, intents),
+        "small_talk": small_talk,
+        "out_of_scope": out_of_scope,
+    }
+    known = KnownNames(intents, groups, keywords, queues, messages)
     return HandoffPolicy(
         name=reader.text(section["policy"]),
         version=_version(root),
         languages=languages,
         confidence=_read_confidence(section["confidence"], reader, languages, intents),
         intents=intents,
-        small_talk=_intent_set(section["small_talk"], reader, intents),
-        out_of_scope=_intent_set(section["out_of_scope"], reader, intents),
+        small_talk=small_talk,
+        out_of_scope=out_of_scope,
         keywords=keywords,
         clarify=_read_clarify(section["clarify"], reader, languages, intents),
         forms=_read_forms(section["while_form_active"], reader),
@@ -97,6 +112,18 @@ def read_policy(
         messages=messages,
         defaults=_read_defaults(section["defaults"], reader, known),
         rules=read_rules(section["rules"], reader, known),
+        intent_groups=groups,
+        sentiment_words=_read_sentiment(section.get("sentiment_words"), reader),
+        lines=dict(_lines(root)),
+        silence=read_silence(
+            section["silence"],
+            reader,
+            languages=languages.served,
+            intents=intents,
+            longest_title=MAX_TITLE,
+        )
+        if "silence" in section
+        else None,
     )
 
 
@@ -141,6 +168,30 @@ def _read_keywords(node: Node, reader: Reader) -> dict[str, tuple[str, ...]]:
     return keywords
 
 
+def _read_groups(
+    node: Node | None,
+    reader: Reader,
+    intents: Collection[str],
+) -> dict[str, frozenset[str]]:
+    groups: dict[str, frozenset[str]] = {}
+    for name, entry in (reader.entries(node) if node is not None else {}).items():
+        if name in _GROUP_SECTIONS:
+            reader.wrong(entry, f"the section {name!r} is a group already; expected another name")
+            continue
+        groups[name] = frozenset(reader.names(entry, allowed=intents, kind="intent"))
+    return groups
+
+
+def _read_sentiment(node: Node | None, reader: Reader) -> dict[str, float]:
+    weights: dict[str, float] = {}
+    for phrase, entry in (reader.entries(node) if node is not None else {}).items():
+        key = lexicon_key(phrase)
+        if not key:
+            reader.wrong(entry, f"{phrase!r} can never be found; expected letters or digits")
+        weights[key] = reader.number(entry, low=-MAX_WEIGHT, high=MAX_WEIGHT)
+    return weights
+
+
 def _read_confidence(
     node: Node,
     reader: Reader,
@@ -150,7 +201,7 @@ def _read_confidence(
     section = reader.section(
         node,
         required=("confident", "margin", "out_of_scope", "small_talk"),
-        optional=("by_language", "by_intent"),
+        optional=("in_scope", "by_language", "by_intent"),
     )
     default = _read_threshold(section, reader, Threshold(1.0, 0.0))
     own = reader.entries(section["by_language"]) if "by_language" in section else {}
@@ -172,6 +223,7 @@ def _read_confidence(
         by_intent={name: reader.number(entry, low=0, high=1) for name, entry in by_intent.items()},
         out_of_scope=_share(section, "out_of_scope", reader),
         small_talk=_share(section, "small_talk", reader),
+        in_scope=_share(section, "in_scope", reader) if "in_scope" in section else None,
     )
 
 
@@ -206,18 +258,24 @@ def _read_clarify(
     intents: Collection[str],
 ) -> ClarifySettings:
     texts = ("question", "question_again", "rephrase", "none_of_these")
+    more_texts = ("rephrase_again", "explain", "not_understood")
     numbers = ("max_questions", "options", "min_confidence")
     lists = ("not_offerable", "popular")
-    section = reader.section(node, required=(*numbers, *lists, *texts, "none_intent"))
+    section = reader.section(
+        node,
+        required=(*numbers, *lists, *texts, "none_intent"),
+        optional=(*more_texts, "not_understood_intent"),
+    )
     written: dict[str, dict[str, str]] = {
         key: reader.by_language(
             section[key],
             languages.served,
-            longest=MAX_TITLE if key == "none_of_these" else None,
+            longest=_LONGEST_CLARIFY_TEXT.get(key),
+            placeholders=("options",) if key == "explain" else (),
         )
         if key in section
         else {}
-        for key in texts
+        for key in (*texts, *more_texts)
     }
     not_offerable, popular = (_intents(section, key, reader, intents) for key in lists)
     for name in popular:
@@ -235,6 +293,13 @@ def _read_clarify(
         none_title=written["none_of_these"],
         none_intent=reader.one_of(section["none_intent"], intents, kind="intent")
         if "none_intent" in section
+        else "",
+        rephrase_again=written["rephrase_again"],
+        explain=written["explain"],
+        not_understood_title=written["not_understood"],
+        # No intent of a rule: the assistant's own answer to "I don't understand".
+        not_understood_intent=reader.text(section["not_understood_intent"])
+        if "not_understood_intent" in section
         else "",
     )
 
@@ -273,7 +338,9 @@ def _read_queues(
     queues: dict[str, Queue] = {}
     required = ("name", "level", "calendar")
     for key, entry in reader.entries(node).items():
-        section = reader.section(entry, required=required, optional=("skills",))
+        section = reader.section(
+            entry, required=required, optional=("skills", "expected_wait_minutes")
+        )
         if not set(required) <= set(section):
             continue
         queues[key] = Queue(
@@ -282,6 +349,9 @@ def _read_queues(
             level=reader.one_of(section["level"], LEVELS, kind="level"),
             calendar=reader.one_of(section["calendar"], calendars, kind="calendar"),
             skills=reader.names(section["skills"]) if "skills" in section else (),
+            expected_wait=read_wait(section["expected_wait_minutes"], reader)
+            if "expected_wait_minutes" in section
+            else None,
         )
     if not queues and isinstance(node.value, Mapping):
         reader.wrong(node, "no queue; expected at least one")
@@ -318,14 +388,26 @@ def _read_defaults(node: Node, reader: Reader, known: KnownNames) -> Defaults:
 
 def _version(root: Node) -> str:
     """Short hash of what the file says; comments, order of keys and layout do not count."""
-    content = json.dumps(_plain(root), sort_keys=True, ensure_ascii=False)
+    content = json.dumps(plain(root), sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()[:_VERSION_LENGTH]
 
 
-def _plain(node: Node) -> Scalar | list[object] | dict[str, object]:
+def _lines(node: Node) -> Iterator[tuple[str, int]]:
+    yield node.path, node.line
     value = node.value
     if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
+        for entry in value.values():
+            yield from _lines(entry)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for item in value:
+            yield from _lines(item)
+
+
+def plain(node: Node) -> Scalar | list[object] | dict[str, object]:
+    """The node without its lines: texts, numbers, lists and mappings."""
+    value = node.value
+    if isinstance(value, Mapping):
+        return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value

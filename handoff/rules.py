@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from handoff.amounts import AMOUNT, largest_amount
 from handoff.business_hours import is_open
 from handoff.conditions import (
     CLOSED,
@@ -12,11 +13,13 @@ from handoff.conditions import (
     FORM_ANSWER,
     OPEN,
     OUT_OF_SCOPE,
+    SILENT,
     SMALL_TALK,
     UNREADABLE,
     UNSURE,
     Condition,
     FactValue,
+    entity_pair,
     spell,
 )
 from handoff.decision import ConditionResult, RuleEvaluation
@@ -45,6 +48,8 @@ def understanding(snapshot: ConversationSnapshot, policy: HandoffPolicy) -> str:
     A pressed button and a chosen option are certain; "none of these" never is. While a form asks,
     a message that no intent fits is the form's answer if the form can take it.
     """
+    if snapshot.trigger == "silence":
+        return SILENT
     if snapshot.message_kind == "unreadable":
         return UNREADABLE
     if snapshot.clarification_answer == "none_of_these":
@@ -102,7 +107,13 @@ def _by_score(snapshot: ConversationSnapshot, policy: HandoffPolicy) -> str:
         return SMALL_TALK
     threshold = policy.confidence.threshold(language=snapshot.language, intent=intent)
     is_clear = confidence >= threshold.confident and snapshot.margin >= threshold.margin
-    return CONFIDENT if is_clear else UNSURE
+    return CONFIDENT if is_clear and _is_in_scope(snapshot, policy) else UNSURE
+
+
+def _is_in_scope(snapshot: ConversationSnapshot, policy: HandoffPolicy) -> bool:
+    """Whether the message seems to be about what the bot knows; yes when nobody measured it."""
+    least = policy.confidence.in_scope
+    return least is None or snapshot.in_scope is None or snapshot.in_scope >= least
 
 
 def _form_takes(snapshot: ConversationSnapshot, policy: HandoffPolicy) -> bool:
@@ -121,8 +132,14 @@ def _facts(snapshot: ConversationSnapshot, policy: HandoffPolicy) -> dict[str, F
         "top_intent": snapshot.top_intent,
         "confidence": snapshot.confidence,
         "margin": snapshot.margin,
+        "entropy": snapshot.entropy,
+        "in_scope": snapshot.in_scope,
+        "intent_group": policy.groups_of(snapshot.top_intent),
         "keywords": _keyword_lists(snapshot, policy),
         "entity": tuple(name for name, values in sorted(snapshot.entities.items()) if values),
+        "entity_value": _entity_values(snapshot),
+        "amount": largest_amount(snapshot.entities.get(AMOUNT, ())),
+        "sentiment": snapshot.sentiment,
         "language": snapshot.language,
         "language_served": snapshot.language_served,
         "language_confidence": snapshot.language_confidence,
@@ -137,7 +154,17 @@ def _facts(snapshot: ConversationSnapshot, policy: HandoffPolicy) -> dict[str, F
         "has_open_ticket": snapshot.has_open_ticket,
         "form_active": snapshot.active_form is not None,
         "form": snapshot.active_form,
+        "silence_minutes": snapshot.silence_minutes,
     }
+
+
+def _entity_values(snapshot: ConversationSnapshot) -> tuple[str, ...]:
+    """Each value found, written as rules ask for it."""
+    return tuple(
+        entity_pair(name, value)
+        for name, values in sorted(snapshot.entities.items())
+        for value in values
+    )
 
 
 def _context_facts(
@@ -147,11 +174,13 @@ def _context_facts(
     policy: HandoffPolicy,
     open_now: dict[str, bool],
 ) -> dict[str, FactValue]:
-    calendar = policy.calendar_of(queue_of(rule, later, policy))
+    queue = queue_of(rule, later, policy)
+    calendar = policy.calendar_of(queue)
     if calendar.name not in open_now:
         open_now[calendar.name] = is_open(calendar, snapshot.now)
     return {
         "hours": OPEN if open_now[calendar.name] else CLOSED,
+        "agents_available": snapshot.agents_available.get(queue),
         "wants_person": later is not None and isinstance(later.outcome, HandOff),
     }
 

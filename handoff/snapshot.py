@@ -15,8 +15,9 @@ from typing import Any
 MESSAGE_KINDS = ("text", "button", "unreadable")
 CLARIFICATION_ANSWERS = ("chosen", "none_of_these")
 
-TRIGGERS = ("message", "bot_unavailable")
-"""What asked for a decision: the customer's message, or the turn engine that got no answer."""
+TRIGGERS = ("message", "bot_unavailable", "silence")
+"""What asked for a decision: the customer's message, the turn engine that got no answer from the
+bot, or the customer's silence after something the bot asked."""
 
 _MARGIN_DIGITS = 9
 
@@ -57,7 +58,15 @@ class ConversationSnapshot:
         contact_segment: The contact's segment, for example "enterprise".
         has_open_ticket: The contact has a ticket that is not closed.
         active_form: Name of the form that is asking, if any.
-        trigger: "message", or "bot_unavailable" when the turn engine got no answer from the bot.
+        trigger: "message"; "bot_unavailable" when the turn engine got no answer from the bot;
+            "silence" when the customer does not answer. A silent turn has no text; `top_intent`
+            may say what was being talked about, and `ranking` stays empty.
+        silence_minutes: How long the customer has been silent; None unless that is the trigger.
+        in_scope: 0..1, how probable it is that the message is about anything the bot knows; None
+            when the model does not say.
+        sentiment: -1 (angry) to 1 (pleased) by `handoff.sentiment`; None when nothing was written.
+        agents_available: Queue to the people on duty who have room for one more; a queue that is
+            missing is not known.
     """
 
     turn_id: str
@@ -84,6 +93,10 @@ class ConversationSnapshot:
     has_open_ticket: bool = False
     active_form: str | None = None
     trigger: str = "message"
+    silence_minutes: float | None = None
+    in_scope: float | None = None
+    sentiment: float | None = None
+    agents_available: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _require_aware(self.now)
@@ -96,6 +109,14 @@ class ConversationSnapshot:
             _require_count(name, getattr(self, name))
         object.__setattr__(self, "ranking", _tidy_ranking(self.ranking))
         object.__setattr__(self, "language_confidence", _bounded(self.language_confidence))
+        if self.trigger != "silence":
+            object.__setattr__(self, "silence_minutes", None)
+        least = {queue: max(count, 0) for queue, count in self.agents_available.items()}
+        object.__setattr__(self, "agents_available", least)
+        for name, low, high in _OPTIONAL_NUMBERS:
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, _bounded(value, low, high))
 
     @property
     def is_certain(self) -> bool:
@@ -119,6 +140,23 @@ class ConversationSnapshot:
         # Rounded, so that 0.6 and 0.5 are 0.1 apart and not 0.09999999999999998.
         return round(self.confidence - max(others, default=0.0), _MARGIN_DIGITS)
 
+    @property
+    def entropy(self) -> float:
+        """How evenly the score is spread: 0 (one intent has all of it) to 1 (all alike).
+
+        What the scores lack to 1 counts as one more intent, "none of these". The sum is divided by
+        its greatest value for so many intents, so that it does not depend on their number.
+        """
+        if self.is_certain:
+            return 0.0
+        shares = [score for _, score in self.ranking]
+        total = sum(shares)
+        shares = [*(share / max(total, 1.0) for share in shares), max(1.0 - total, 0.0)]
+        if len(shares) < 2:  # noqa: PLR2004 - no ranking at all: nothing is known
+            return 1.0
+        spread = -sum(share * math.log(share) for share in shares if share > 0)
+        return round(min(max(spread / math.log(len(shares)), 0.0), 1.0), _MARGIN_DIGITS)
+
     def to_json(self) -> dict[str, Any]:
         """The snapshot in JSON types (a dict for a JSONB column); `from_json` gives it back."""
         document: dict[str, Any] = {"schema": SCHEMA}
@@ -129,6 +167,7 @@ class ConversationSnapshot:
         document["entities"] = {name: list(values) for name, values in self.entities.items()}
         document["keywords"] = list(self.keywords)
         document["already_offered"] = list(self.already_offered)
+        document["agents_available"] = dict(self.agents_available)
         return document
 
     @classmethod
@@ -167,6 +206,13 @@ _OPTIONAL_TEXTS = frozenset(
     {"top_intent", "clarification_answer", "contact_segment", "active_form"},
 )
 _TEXT_LISTS = frozenset({"keywords", "already_offered"})
+_MAX_SILENCE = 525_600.0  # minutes of a year; a timer that fires later watches nothing
+_OPTIONAL_NUMBERS = (
+    ("silence_minutes", 0.0, _MAX_SILENCE),
+    ("in_scope", 0.0, 1.0),
+    ("sentiment", -1.0, 1.0),
+)
+_OPTIONAL_NUMBER_NAMES = frozenset(name for name, _, _ in _OPTIONAL_NUMBERS)
 
 
 def _read(name: str, value: Any) -> Any:
@@ -180,6 +226,9 @@ def _read(name: str, value: Any) -> Any:
     if name in _COUNTS:
         is_count = isinstance(value, int) and not isinstance(value, bool)
         return _expect(name, value, "a whole number", valid=is_count)
+    if name in _OPTIONAL_NUMBER_NAMES:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return _expect(name, value, "a number or null", valid=value is None or is_number)
     is_text = isinstance(value, str) or (value is None and name in _OPTIONAL_TEXTS)
     return _expect(name, value, "a text", valid=is_text)
 
@@ -215,6 +264,15 @@ def _read_entities(value: Any) -> dict[str, tuple[str, ...]]:
     return {str(name): _read_texts(f"entities.{name}", found) for name, found in value.items()}
 
 
+def _read_agents(value: Any) -> dict[str, int]:
+    expected = "an object of whole numbers"
+    _expect("agents_available", value, expected, valid=isinstance(value, Mapping))
+    for count in value.values():
+        is_count = isinstance(count, int) and not isinstance(count, bool)
+        _expect("agents_available", value, expected, valid=is_count)
+    return {str(queue): count for queue, count in value.items()}
+
+
 def _read_language_confidence(value: Any) -> float:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(_expect("language_confidence", value, "a number from 0 to 1", valid=is_number))
@@ -237,6 +295,7 @@ _STRUCTURED: Mapping[str, Callable[[Any], Any]] = {
     "ranking": _read_ranking,
     "entities": _read_entities,
     "language_confidence": _read_language_confidence,
+    "agents_available": _read_agents,
 }
 
 
@@ -258,10 +317,10 @@ def _require_count(name: str, value: int) -> None:
         raise SnapshotError(message)
 
 
-def _bounded(value: float) -> float:
+def _bounded(value: float, low: float = 0.0, high: float = 1.0) -> float:
     if not math.isfinite(value):
         return 0.0
-    return min(max(value, 0.0), 1.0)
+    return min(max(value, low), high)
 
 
 def _tidy_ranking(ranking: Sequence[tuple[str, float]]) -> tuple[tuple[str, float], ...]:

@@ -14,12 +14,15 @@ from handoff.clarify import (
     ClarifyOption,
     NoneOfThese,
     NotAnAnswer,
+    NotUnderstood,
     menu,
     payload_for,
     read_answer,
+    read_offer,
 )
 from handoff.decide import decide
 from handoff.policy import HandoffPolicy
+from handoff.short_answers import is_drop, is_not_understood
 from handoff.snapshot import ConversationSnapshot
 
 BOLETO = ClarifyOption("invoice_copy", "2ª via do boleto")
@@ -34,6 +37,8 @@ def read(text: str, options: tuple[ClarifyOption, ...] = THREE) -> str:
     answer = read_answer(text, options, none_titles=NONE_TITLES)
     if isinstance(answer, Chosen):
         return answer.option.intent
+    if isinstance(answer, NotUnderstood):
+        return "what"
     return "none" if isinstance(answer, NoneOfThese) else "new"
 
 
@@ -168,6 +173,105 @@ def test_anything_else_is_a_new_message(text: str) -> None:
     assert read(text) == "new"
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        *((text, "invoice_copy") for text in ("a 1", "1)", "1.", "(1)", "opção um", "primero")),
+        *((text, "invoice_copy") for text in ("o de cima", "a de cima", "the top one", "primeria")),
+        *((text, "invoice_copy") for text in ("el de arriba", "esse", "essa aqui", "this one")),
+        *((text, "invoice_copy") for text in ("pode ser a primeira", "acho que a 1", "👍🏿👍🏿")),
+        *((text, "payment_problem") for text in ("opção dois", "the second one", "la segunda")),
+        *((text, "payment_problem") for text in ("o do meio", "the middle one", "el del medio")),
+        *((text, "payment_problem") for text in ("segnda", "a segunta", "secnd one", "segudno")),
+        *((text, "payment_problem") for text in ("penúltima", "a penultima")),
+        *((text, "exchange_return") for text in ("o de baixo", "the bottom one", "el de abajo")),
+        *((text, "exchange_return") for text in ("a terceira", "tercera", "terceria", "a ultma")),
+        *((text, "none") for text in ("nenhum", "nehuma", "nenhuma desas", "nenhma dessas")),
+        *((text, "what") for text in ("não entendi", "Nao entendi!", "não entnedi", "n entendi")),
+        *((text, "what") for text in ("I don't understand", "i dont understand", "no entiendo")),
+        *((text, "what") for text in ("I dont undertand", "no entendí nada", "como assim?")),
+    ],
+)
+def test_ways_of_pointing_and_slips(text: str, expected: str) -> None:
+    assert read(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "quero 2 boletos",
+        "2 boletos",
+        "segunda-feira",
+        "na segunda",
+        "primeira vez que compro aqui",
+        "é a segunda vez que reclamo",
+        "não entendi a cobrança",
+        "não atendi",
+        "não atendi a ligação",
+        "ultimamente está ruim",
+        "chegou só uma caixa",
+        "tenho uma dúvida",
+        "meio estranho",
+        "em cima da hora",
+        "1 hora esperando",
+        "3x sem juros",
+        "R$ 2",
+        "no sé cuánto debo",
+        "top",
+        "para quando chega",
+    ],
+)
+def test_a_real_message_is_never_eaten(text: str) -> None:
+    assert read(text) == "new" or text == "top"
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        *(
+            (text, 0)
+            for text in ("1", "a 1", "primeiro", "①", "falar com pessoa", "falar c pessoa")
+        ),
+        *((text, 0) for text in ("FALAR COM PESOA", "o de cima", "the first one")),
+        *((text, 1) for text in ("2", "opção dois", "segunda via", "a última", "the second one")),
+        *((text, None) for text in ("sim", "não", "esse", "👍", "3", "quero 2 boletos", "pessoa")),
+        *((text, None) for text in ("via", "oi", "", "segunda-feira", "quero pagar")),
+    ],
+)
+def test_buttons_under_an_ordinary_answer(text: str, index: int | None) -> None:
+    assert read_offer(text, ("Falar com pessoa", "Segunda via")) == index
+
+
+def test_in_a_form_a_number_is_the_forms_answer() -> None:
+    assert read_offer("2", ("Falar com pessoa", "Deixa pra lá"), numbers=False) is None
+    assert read_offer("deixa pra la", ("Falar com pessoa", "Deixa pra lá"), numbers=False) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "drops", "cancels"),
+    [
+        *((text, True, True) for text in ("deixa pra lá", "Deixa pra la!", "esquece", "desisto")),
+        *((text, True, True) for text in ("forget it", "never mind please", "olvídalo", "sair")),
+        *((text, True, True) for text in ("desistoo", "déjalo así", "nevermind", "nvm")),
+        *((text, False, True) for text in ("cancelar", "cancel", "stop", "para", "voltar")),
+        *(
+            (text, False, False)
+            for text in ("cancelar meu pedido", "deixa eu ver", "pagar", "12345")
+        ),
+        *((text, False, False) for text in ("esqueci minha senha", "quero sair do clube", "")),
+    ],
+)
+def test_letting_it_be(text: str, drops: bool, cancels: bool) -> None:
+    assert (is_drop(text), is_drop(text, also_cancel=True)) == (drops, cancels)
+
+
+@given(st.text(max_size=40))
+def test_what_is_read_of_any_text_is_total(text: str) -> None:
+    is_drop(text, also_cancel=True)
+    is_not_understood(text)
+    assert read_offer(text, ("A", "B", "C")) in {None, 0, 1, 2}
+
+
 def test_a_word_that_two_titles_share_decides_nothing() -> None:
     options = (ClarifyOption("a", "Status do pedido"), ClarifyOption("b", "Cancelar pedido"))
 
@@ -189,7 +293,8 @@ def test_without_options_nothing_is_an_answer() -> None:
 @given(st.text(max_size=60))
 def test_any_text_gets_an_answer(text: str) -> None:
     assert isinstance(
-        read_answer(text, THREE, none_titles=NONE_TITLES), (Chosen, NoneOfThese, NotAnAnswer)
+        read_answer(text, THREE, none_titles=NONE_TITLES),
+        (Chosen, NoneOfThese, NotUnderstood, NotAnAnswer),
     )
 
 
@@ -251,9 +356,7 @@ class TestMenu:
     ) -> None:
         decision = decide(snapshot, policy)
 
-        first, second = (
-            menu(decision, policy, "pt", is_first=is_first) for is_first in (True, False)
-        )
+        first, second = (menu(decision, policy, "pt", asked=asked) for asked in (0, 1))
 
         assert first.question != second.question
 

@@ -101,7 +101,7 @@ class TestVersion:
             "confidence.magrin",
             (
                 "unknown key; expected one of confident, margin, out_of_scope, small_talk, "
-                "by_language, by_intent; did you mean 'margin'?"
+                "in_scope, by_language, by_intent; did you mean 'margin'?"
             ),
         ),
         (
@@ -153,7 +153,7 @@ class TestVersion:
             "      message: safety_first",
             "      message: safety_frist",
             "rules[0].then.message",
-            "unknown message 'safety_frist'; expected one of to_person, to_person_closed",
+            "unknown message 'safety_frist'; did you mean 'safety_first'?",
         ),
         (
             "  - id: fraud",
@@ -224,13 +224,13 @@ class TestVersion:
         (
             "    then: {outcome: stay, reason: out_of_scope}",
             "    then: {outcome: stay, reason: out_of_scope, queue: n1_support}",
-            "rules[16].then.queue",
+            "rules[19].then.queue",
             "only for outcome: handoff, but the outcome is stay",
         ),
         (
             "    then: {outcome: stay, reason: out_of_scope}",
             "    then: {outcome: handoff, reason: out_of_scope}",
-            "rules[16].then",
+            "rules[19].then",
             "key 'queue' is missing; a handoff needs a destination",
         ),
         (
@@ -250,7 +250,7 @@ class TestVersion:
             "Seu protocolo é {tiket}. Uma",
             "messages.to_person.pt",
             (
-                "unknown placeholder {tiket}; expected one of ticket, opening, queue; "
+                "unknown placeholder {tiket}; expected one of ticket, opening, queue, wait; "
                 "did you mean 'ticket'?"
             ),
         ),
@@ -396,7 +396,7 @@ def test_a_missing_section_is_named(policy_text: str) -> None:
         ("- a list", "file: got a list; expected keys with values"),
         ("a: [1, 2\nb: 3", ":2: yaml: "),
         ("a: &x [*x]", "a[0]: refers to itself; expected a value"),
-        ("a: \x07", "yaml: cannot be parsed"),
+        ("a: \x07", "does not belong in a text; expected none such"),
     ],
 )
 def test_a_file_that_is_no_policy(text: str, problem: str) -> None:

@@ -1,0 +1,69 @@
+"""How many people could take one more conversation, by queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from kit.clock import Clock
+from ticketing.db.engine import Database
+from ticketing.db.tables import Agent, AgentQueue, Queue, Ticket
+from ticketing.domain.enums import TicketStatus
+
+_WORKED_ON = (TicketStatus.NEW.value, TicketStatus.OPEN.value)
+"""A ticket that waits for the customer or for others takes up nobody's attention."""
+
+KEPT_FOR = timedelta(seconds=2)
+"""People come and go by the minute; a busy second has hundreds of turns."""
+
+
+async def agents_available(session: AsyncSession, *, capacity: int) -> dict[str, int]:
+    """Queue to the agents who serve it, are on duty and work on fewer than `capacity` tickets.
+
+    Empty when nobody has an account: such an installation does not say who is there, so a rule
+    about it must not fire. A queue that nobody is on duty for has 0.
+    """
+    has_accounts = await session.scalar(select(Agent.id).where(Agent.active).limit(1))
+    if has_accounts is None:
+        return {}
+    working_on = (
+        select(func.count())
+        .where(Ticket.agent_id == Agent.id, Ticket.status.in_(_WORKED_ON))
+        .correlate(Agent)
+        .scalar_subquery()
+    )
+    has_room = working_on < capacity
+    free = select(Agent.id).where(Agent.active, Agent.on_duty, has_room).cte("free_agents")
+    of_agent = select(AgentQueue.queue_id).where(AgentQueue.agent_id == free.c.id)
+    serves = ~of_agent.exists() | of_agent.where(AgentQueue.queue_id == Queue.id).exists()
+    rows = await session.execute(
+        select(Queue.key, func.count(free.c.id))
+        .select_from(Queue)
+        .outerjoin(free, serves)
+        .group_by(Queue.key)
+    )
+    return {str(key): int(count) for key, count in rows}
+
+
+@dataclass(slots=True)
+class Availability:
+    """`agents_available`, asked at most every `KEPT_FOR`."""
+
+    db: Database
+    clock: Clock
+    capacity: int
+    _known: Mapping[str, int] = field(default_factory=dict)
+    _asked_at: datetime | None = None
+
+    async def by_queue(self) -> dict[str, int]:
+        """Queue to the people with room; see `agents_available`."""
+        now = self.clock.now()
+        if self._asked_at is None or not timedelta() <= now - self._asked_at < KEPT_FOR:
+            async with self.db.transaction() as session:
+                self._known = await agents_available(session, capacity=self.capacity)
+            self._asked_at = now
+        return dict(self._known)
