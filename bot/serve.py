@@ -2,8 +2,9 @@
 
 Starts what `rasa run` starts without `--enable-api` and without CORS, minus what this assistant
 has no use for: the training, test and plotting code that `rasa.server` imports, and TensorFlow when
-the model has no component that needs it. Before that it checks the configuration and the hash of
-the model, so that a wrong start ends within a second and says why.
+the model has no component that needs it. Before that it checks the configuration, that the address
+is private, and that the model is our own training's, so that a wrong start ends within a second
+and says why.
 
 Exit codes: 0 stopped by a signal, 1 cannot start (model, database, port), 2 wrong configuration.
 """
@@ -15,14 +16,21 @@ import logging
 import os
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Optional
 
-from bot import light_start
+from bot import light_start, private_address
 from bot.logs import SafeFormatter, configure_logs
-from bot.model_file import ModelFileError, check_model, components
+from bot.model_file import (
+    KEY_VARIABLE,
+    ModelFileError,
+    components,
+    signing_key,
+    verified_copy,
+)
 
 if TYPE_CHECKING:
     # Importing Rasa takes seconds; everything that can fail early comes first.
@@ -82,12 +90,14 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     formatter = configure_logs(json_lines=options.log_format == "json")
     try:
         check_environment()
+        check_address(options.host)
         listener = bind(options.host, options.port)
-        model_needs_tensorflow = _check_model(options.model)
-        os.environ.update(_LIBRARY_SETTINGS)  # noqa: TID251 - read by libraries, not by us
-        if not model_needs_tensorflow and not options.with_tensorflow:
-            light_start.stand_in_for_tensorflow()
-        _serve(options, listener, formatter, began=began)
+        with tempfile.TemporaryDirectory(prefix="ponte-model-") as folder:
+            options.model = _verified(options.model, Path(folder))
+            os.environ.update(_LIBRARY_SETTINGS)  # noqa: TID251 - read by libraries, not by us
+            if not (_needs_tensorflow(options.model) or options.with_tensorflow):
+                light_start.stand_in_for_tensorflow()
+            _serve(options, listener, formatter, began=began)
     except StartError as error:
         log.error("bot.not_started: %s", error)  # noqa: TRY400 - the text is for a person
         return error.exit_code
@@ -130,6 +140,19 @@ def check_environment() -> None:
         raise StartError(message, exit_code=2)
 
 
+def check_address(host: str) -> None:
+    """Refuse an address that the internet could reach.
+
+    Raises:
+        StartError: naming the address and the setting that allows it.
+    """
+    if private_address.is_allowed(os.environ.get(private_address.ALLOW_VARIABLE)):  # noqa: TID251
+        return
+    problem = private_address.problem(host)
+    if problem is not None:
+        raise StartError(problem, exit_code=2)
+
+
 def bind(host: str, port: int) -> socket.socket:
     """Take the port now; connections are refused until the model is loaded and Sanic listens.
 
@@ -148,10 +171,17 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _check_model(model: Path) -> bool:
-    """Whether the model needs TensorFlow, after its hash was checked."""
+def _verified(model: Path, folder: Path) -> Path:
+    """A private copy of the model that was checked; only that is loaded."""
     try:
-        check_model(model)
+        key = signing_key(given=os.environ.get(KEY_VARIABLE))  # noqa: TID251 - as above
+        return verified_copy(model, folder, key=key)
+    except ModelFileError as error:
+        raise StartError(str(error), exit_code=1) from None
+
+
+def _needs_tensorflow(model: Path) -> bool:
+    try:
         return light_start.needs_tensorflow(components(model))
     except ModelFileError as error:
         raise StartError(str(error), exit_code=1) from None

@@ -28,7 +28,16 @@ _MAX_METADATA_BYTES = 32_768
 # Ids are UUIDs today; the column holds 255.
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=+-]{0,199}")
 _PAYLOAD = re.compile(r"/(?P<intent>[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)?)(?P<entities>\{.*\})?")
-_LEADING_COMMAND = re.compile(r"^[\s/]+")
+# The slashes that look like one, too: a component that normalises text makes "/" of them.
+_LEADING_COMMAND = re.compile(r"^[\s/\uff0f\u2044\u2215\u29f8]+")
+# Characters that are not seen: controls, directions, zero-width signs, tags, the byte order mark.
+# Joiners stay, emoji and some scripts are written with them.
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e"
+    "\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+# A joiner joins nothing at the beginning of a text.
+_LEADING_JOINERS = re.compile("^[\\s\u200c\u200d]+")
 _FIELDS = frozenset({"conversation_id", "message_id", "text", "payload", "metadata"})
 
 
@@ -96,9 +105,15 @@ def typed_text(text: str) -> str:
     """The text as Rasa may read it: never a command, never empty.
 
     Lone surrogates (half of a broken emoji) are replaced; no encoder downstream accepts them.
+    Characters that nobody sees are left out: behind one, "/restart" would look like text here and
+    like a command to whoever strips it later.
     """
-    whole = text.encode("utf-8", "replace").decode("utf-8")
-    return _LEADING_COMMAND.sub("", whole).strip() or HARMLESS_TEXT
+    whole = _UNSEEN.sub("", text.encode("utf-8", "replace").decode("utf-8"))
+    before = None
+    while whole != before:
+        before = whole
+        whole = _LEADING_COMMAND.sub("", _LEADING_JOINERS.sub("", whole)).strip()
+    return whole or HARMLESS_TEXT
 
 
 def _id(body: Mapping[str, Any], field: str) -> str:

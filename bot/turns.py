@@ -25,8 +25,9 @@ from typing import Any, NoReturn, Optional
 from rasa.core.agent import Agent
 from rasa.core.channels.channel import OutputChannel, UserMessage
 from rasa.core.processor import MessageProcessor
-from rasa.shared.core.constants import ACTION_LISTEN_NAME
-from rasa.shared.core.events import Event, SlotSet, UserUttered
+from rasa.shared.core.constants import ACTION_LISTEN_NAME, REQUESTED_SLOT
+from rasa.shared.core.domain import Domain
+from rasa.shared.core.events import ActiveLoop, Event, SlotSet, UserUttered
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from bot import action_failures, fast_action_results, fast_event_types, short_session_starts
@@ -218,7 +219,13 @@ class TurnRunner:
             metadata=request.metadata,
         )
         with action_failures.watch() as failed:
-            tracker = await processor.log_message(message, should_save_tracker=False)
+            # `MessageProcessor.log_message`, with a form left before the message is read.
+            tracker = await processor.fetch_tracker_and_update_session(
+                message.sender_id, message.output_channel, message.metadata
+            )
+            if request.metadata.get("leave_form") is True:
+                leave_form(tracker, processor.domain)
+            await processor._handle_message_with_tracker(message, tracker)  # noqa: SLF001
             tracker = await processor.run_action_extract_slots(output, tracker)
             _stop_if(failed)
             await processor._run_prediction_loop(output, tracker)  # noqa: SLF001
@@ -243,6 +250,21 @@ class TurnRunner:
             request.conversation_id, events[: place[1]], slots=self._agent.domain.slots
         )
         return _result(then, events, request=request, replayed=True)
+
+
+def leave_form(tracker: DialogueStateTracker, domain: Domain) -> None:
+    """Leave the form that is asking, if any, and forget what it has been told so far.
+
+    The gateway ends a question without asking Rasa (the customer cancelled or fell silent, a person
+    took over): what the customer writes next must not be taken for the form's answer. These events
+    stand before the message, so slots are filled as without a form.
+    """
+    form = tracker.active_loop_name
+    if form is None:
+        return
+    told = domain.required_slots_for_form(form) if form in domain.form_names else []
+    forgotten = [SlotSet(name, None) for name in (REQUESTED_SLOT, *told)]
+    tracker.update_with_events([ActiveLoop(None), *forgotten], domain)
 
 
 def _raise(error: Exception) -> NoReturn:

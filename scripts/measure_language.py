@@ -25,6 +25,7 @@ from ticketing.domain.language import LanguageState, update  # noqa: E402 - afte
 from ticketing.gateways.language_detector import Detector  # noqa: E402 - after the path
 
 SAMPLES = ROOT / "tests/ticketing/gateways/language_samples.yml"
+ADVERSARIAL = ROOT / "tests/ticketing/gateways/language_adversarial.yml"
 HELD_OUT = ("nlu_validation.yml", "nlu_test.yml")
 BANDS = ((1, 1, "1"), (2, 2, "2"), (3, 3, "3"), (4, 6, "4-6"), (7, 999, "7+"))
 # What came before the message in question, for the figures "after 3 messages".
@@ -139,6 +140,30 @@ def groups(detector: Detector, errors: Errors) -> bool:
     return all(sum(hits) >= TARGETS[kind] * len(hits) for kind, hits in kinds.items())
 
 
+def adversarial(detector: Detector, errors: Errors) -> None:
+    """The short messages written to mislead: right, taken for another language, asked about."""
+    document = YAML(typ="safe").load(ADVERSARIAL.read_text(encoding="utf-8"))
+    print("\n| written to mislead | language | right | asked about |\n|---|---|---|---|")
+    for group in ("first", "blind"):
+        for language, texts in document[group].items():
+            states = [after(detector, [text]) for text in texts]
+            hits = [state.language == language and state.foreign is None for state in states]
+            errors += [
+                f"{group} {language}: {text}"
+                for text, hit in zip(texts, hits, strict=True)
+                if not hit
+            ]
+            asked = share([state.must_ask for state in states])
+            print(f"| {group} | {language} | {share(hits)} | {asked} |")
+    for group in ("foreign", "blind_foreign"):
+        texts = [text for texts in document[group].values() for text in texts]
+        states = [after(detector, [text]) for text in texts]
+        found = [state.foreign is not None for state in states]
+        asked = share([state.must_ask for state in states])
+        errors += [f"{group}: {t}" for t, hit in zip(texts, found, strict=True) if not hit]
+        print(f"| {group} | {len(document[group])} languages | {share(found)} | {asked} |")
+
+
 def right(detector: Detector, kind: str, language: str, text: str) -> bool:
     """Whether one sample comes out as its group says."""
     if kind == "shared":
@@ -169,6 +194,7 @@ def main() -> int:
         texts += [text for _, text in pairs]
         table(detector, name, pairs, errors)
     good = groups(detector, errors)
+    adversarial(detector, errors)
     took = []
     for text in texts:
         began = time.perf_counter()

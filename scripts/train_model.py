@@ -7,8 +7,9 @@ Runs in env `bot`:
     .venv-bot/bin/python scripts/train_model.py --check    is the model there and current?
 
 The model is trained in a temporary folder and put in place in one step; then its note
-(`models/ponte.json`) is written. If the process dies between the two, the hashes differ and the
-next run trains again. Two runs at once wait for each other.
+(`models/ponte.json`) is written, signed with the key in `.ponte/model.key` or PONTE_MODEL_KEY. If
+the process dies between the two, the hashes differ and the next run trains again. Two runs at once
+wait for each other.
 
 Exit code 0 done or nothing to do, 1 the model is not usable or the training failed.
 """
@@ -34,11 +35,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bot.model_file import (  # noqa: E402 - after the path
+    KEY_VARIABLE,
     ModelFileError,
     ModelNote,
     check_model,
     hash_file,
     hash_inputs,
+    signing_key,
     write_note,
 )
 
@@ -93,7 +96,7 @@ def parse() -> argparse.Namespace:
 def check(model: Path, inputs: str) -> int:
     """Say whether the model may be started; returns the exit code."""
     try:
-        note = check_model(model)
+        note = check_model(model, key=key_of(make=False))
     except ModelFileError as error:
         say(f"error: {error}")
         return 1
@@ -104,10 +107,15 @@ def check(model: Path, inputs: str) -> int:
     return 0
 
 
+def key_of(*, make: bool) -> bytes:
+    """The key that signs models; see `bot.model_file.signing_key`."""
+    return signing_key(make=make, given=os.environ.get(KEY_VARIABLE))
+
+
 def is_current(model: Path, inputs: str) -> bool:
     """Whether the model is there, unchanged, and made of the present inputs."""
     try:
-        return check_model(model).inputs_sha256 == inputs
+        return check_model(model, key=key_of(make=True)).inputs_sha256 == inputs
     except ModelFileError:
         return False
 
@@ -127,6 +135,11 @@ def one_at_a_time(model: Path) -> Iterator[None]:
 def train(root: Path, model: Path, inputs: str) -> int:
     """Train, put the model in place, write its note; returns the exit code."""
     began = time.perf_counter()
+    try:
+        key = key_of(make=True)
+    except ModelFileError as error:
+        say(f"error: {error}")
+        return 1
     say(f"training {model.name} from data/, domain.yml, config.yml")
     with tempfile.TemporaryDirectory(prefix="ponte-train-") as folder:
         os.environ.update({**LIBRARY_SETTINGS, "RASA_CACHE_DIRECTORY": f"{folder}/cache"})
@@ -143,7 +156,7 @@ def train(root: Path, model: Path, inputs: str) -> int:
         rasa=version("rasa"),
         seconds=seconds,
     )
-    write_note(model, note)
+    write_note(model, note.signed(key))
     say(f"{model.name} is ready after {seconds:.0f} s")
     return 0
 

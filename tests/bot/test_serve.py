@@ -173,3 +173,70 @@ def test_the_log_of_a_start_shows_no_secret(bot: BotProcess) -> None:
     assert "bot.ready" in log
     assert SECRET not in log
     assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "8.8.8.8"])  # noqa: S104 - they are refused
+def test_an_address_that_the_internet_could_reach_is_refused(run: Run, host: str) -> None:
+    done = run("--host", host)
+    assert done.returncode == 2
+    assert f"{host} is not a private address" in done.stderr
+    assert "PONTE_ALLOW_PUBLIC_BIND" in done.stderr
+
+
+def test_a_public_address_can_be_allowed_by_a_setting(run: Run, tmp_path: Path) -> None:
+    # A missing model ends the start right after the address was accepted.
+    missing = str(tmp_path / "ponte.tar.gz")
+    done = run("--host", "0.0.0.0", "--model", missing, PONTE_ALLOW_PUBLIC_BIND="yes")  # noqa: S104
+    assert done.returncode == 1
+    assert "ponte.tar.gz is missing" in done.stderr
+
+
+def test_a_model_signed_elsewhere_is_refused(run: Run) -> None:
+    done = run(PONTE_MODEL_KEY="another-installation-" + "x" * 20)
+    assert done.returncode == 1
+    assert "not signed by the training of this installation" in done.stderr
+
+
+def test_a_linked_model_is_refused(run: Run, model: Path, tmp_path: Path) -> None:
+    link = tmp_path / "ponte.tar.gz"
+    link.symlink_to(model)
+    shutil.copy(model.with_name("ponte.json"), tmp_path)
+    done = run("--model", str(link))
+    assert done.returncode == 1
+    assert "symbolic link" in done.stderr
+
+
+def test_the_port_answers_on_this_machine_only(bot: BotProcess) -> None:
+    port = bot.client.base_url.port
+    assert port is not None
+    others = {
+        str(info[4][0]) for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
+    }
+    for address in others - {"127.0.0.1"}:
+        if not address.startswith("127."):
+            with socket.socket() as outside:
+                outside.settimeout(2)
+                assert outside.connect_ex((address, port)) != 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PUT", "/model"),
+        ("DELETE", "/model"),
+        ("POST", "/model/train"),
+        ("POST", "/model/parse"),
+        ("GET", "/conversations/x/tracker"),
+        ("POST", "/conversations/x/tracker/events"),
+        ("POST", "/conversations/x/trigger_intent"),
+        ("GET", "/domain"),
+        ("POST", "/webhooks/rest/webhook"),
+    ],
+)
+@pytest.mark.parametrize("secret", [SECRET, "", "wrong"])
+def test_no_api_of_rasa_answers_even_to_who_knows_the_secret(
+    bot: BotProcess, method: str, path: str, secret: str
+) -> None:
+    body = {"model_file": "/tmp/evil.tar.gz", "sender": "x", "message": "/restart"}  # noqa: S108
+    answer = bot.client.request(method, path, json=body, headers={"X-Ponte-Secret": secret})
+    assert answer.status_code in ({404, 405} if secret == SECRET else {401})

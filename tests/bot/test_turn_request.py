@@ -29,7 +29,9 @@ def test_no_typed_text_reaches_rasa_as_a_command(text: str) -> None:
     assert read.strip()
 
 
-@given(st.text(alphabet="/ \t\n\u00a0\u2003restart{}", min_size=1))
+@given(
+    st.text(alphabet="/ \t\n\u00a0\u2003\u200b\u200d\u202e\ufeff\uff0f\x00restart{}", min_size=1)
+)
 def test_blanks_and_slashes_in_any_order_are_stripped(text: str) -> None:
     assert not typed_text(text).strip().startswith("/")
 
@@ -49,6 +51,19 @@ def test_typed_text_is_a_fixed_point(text: str) -> None:
         ("24/7", "24/7"),
         ("  oi  ", "oi"),
         ("\udcff", "?"),
+        ("\uff0frestart", "restart"),
+        ("\u200b/restart", "restart"),
+        ("\u202e/restart", "restart"),
+        ("\ufeff/restart", "restart"),
+        ("\u200d / \u200d/session_start", "session_start"),
+        ("\x00\x1b[31m/restart", "[31m/restart"),
+        ('/order_status{"order_number":"1"}', 'order_status{"order_number":"1"}'),
+        ("EXTERNAL: restart", "EXTERNAL: restart"),
+        ("{{7*7}} ${jndi:ldap://x}", "{{7*7}} ${jndi:ldap://x}"),
+        ("[boleto](entity)", "[boleto](entity)"),
+        ("👩\u200d💻", "👩\u200d💻"),
+        ("\u0301\u0301", "\u0301\u0301"),
+        ("שלום", "שלום"),
     ],
 )
 def test_typed_text_examples(text: str, read: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-CustomerText = Literal["resolved", "returned_to_bot"]
+CustomerText = Literal["resolved", "returned_to_bot", "language_set"]
 
 _DEFAULT_LANGUAGE = "pt"
 _TEXTS: dict[CustomerText, dict[str, str]] = {
@@ -21,6 +21,11 @@ _TEXTS: dict[CustomerText, dict[str, str]] = {
             "Atención finalizada (número {number}). "
             "Si necesita algo más, escriba aquí: el asistente responde."
         ),
+    },
+    "language_set": {
+        "pt": "Certo, seguimos em português. Pode escrever: em que posso ajudar?",
+        "en": "Sure, let's continue in English. Go ahead: what can I do for you?",
+        "es": "Claro, seguimos en español. Adelante: ¿en qué puedo ayudar?",
     },
     "returned_to_bot": {
         "pt": (
@@ -39,13 +44,22 @@ _TEXTS: dict[CustomerText, dict[str, str]] = {
 }
 
 
-def customer_text(key: CustomerText, *, language: str, number: int) -> str:
+# Asked of somebody whose language is not known, so it is in all three at once.
+LANGUAGE_QUESTION = (
+    "Em que idioma você prefere continuar?\n"
+    "Which language do you prefer?\n"
+    "¿En qué idioma prefieres continuar?"
+)
+LANGUAGE_NAMES: dict[str, str] = {"pt": "Português", "en": "English", "es": "Español"}
+
+
+def customer_text(key: CustomerText, *, language: str, number: int = 0) -> str:
     """The text in the customer's language; Portuguese for a language that is not served.
 
     Args:
         key: Which text.
         language: Language code of the conversation.
-        number: The ticket's number, which customers know as "protocolo".
+        number: The ticket's number, which customers know as "protocolo"; not every text has it.
     """
     texts = _TEXTS[key]
     return texts.get(language, texts[_DEFAULT_LANGUAGE]).format(number=number)

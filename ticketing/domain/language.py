@@ -4,7 +4,8 @@ Short messages fool every detector ("oi", "ok", "pedido 123"), and most customer
 error to fear is a Brazilian answered in another language. So a conversation starts in Portuguese
 with a prior for it, the language found has a prior from then on, and a change needs an explicit
 request, one clear message of three words, or two messages in a row that agree. Until a conversation
-has shown its language, a single clear word is enough. docs/language.md has the measurements.
+has shown its language, a single clear word is enough. Where the signs contradict each other the
+customer is asked, once. docs/language.md has the rules and the measurements.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ FIRST_OF_SEVERAL = 0.65  # ... and of three words this is
 LIKELY = 0.60  # two messages in a row at this probability are enough
 FOREIGN_CLEAR = 0.85  # a language we do not serve ends the bot's part: be surer
 FOREIGN_WORDS = 3
+UNDECIDED_DEFAULT = 0.35  # Portuguese at least so likely is the natural reading: nobody is asked
+SWITCHES_UNASKED = 2  # changes on evidence, away and back, before the customer is asked instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,12 @@ class Guess:
         evidence: Probability per served language, all equally likely beforehand. Empty stands for
             `served_confidence` and an equal share of the rest for the others.
         requested: The language the customer asks to be answered in, served or not.
-        script: Whether the message is in a script that no served language uses.
+        script: Whether the message is in a script, or has letters, that no served language uses.
+        named: Whether it is written like a name or a title ("The Last of Us"): evidence for a
+            conversation that has shown no language yet, none for one that has.
+        doubt: A language not served that the message may be in, without proof: no word of it is
+            Portuguese, hardly any is English or Spanish.
+        only_request: Whether the message is nothing but the request for a language.
     """
 
     language: str
@@ -66,6 +74,9 @@ class Guess:
     evidence: Mapping[str, float] = field(default_factory=dict)
     requested: str | None = None
     script: bool = False
+    named: bool = False
+    doubt: str | None = None
+    only_request: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +89,11 @@ class LanguageState:
         foreign: The language of the present message when it is one we do not serve.
         foreign_confidence: How sure that is.
         settled: Whether the conversation has shown its language: then one word changes nothing.
+        doubt: The unserved language that the previous message may have been in.
+        switches: How often the language was changed on evidence after it had settled.
+        asked: Whether the customer was asked for the language; that happens once.
+        undecided: Of the present message: the signs contradict each other, so ask.
+        requested: Of the present message: it asked for the language, and for nothing else.
     """
 
     language: str = DEFAULT
@@ -85,10 +101,30 @@ class LanguageState:
     foreign: str | None = None
     foreign_confidence: float = 0.0
     settled: bool = False
+    doubt: str | None = None
+    switches: int = 0
+    asked: bool = False
+    undecided: bool = False
+    requested: bool = False
+
+    @property
+    def must_ask(self) -> bool:
+        """Whether to ask the customer now."""
+        return self.undecided and not self.asked
+
+    def chosen(self, language: str, *, only: bool = False) -> LanguageState:
+        """The state after the customer has named a language that we serve, and maybe only that."""
+        return LanguageState(language, settled=True, asked=self.asked, requested=only)
 
     def to_json(self) -> dict[str, Any]:
-        """What is stored with the conversation; `foreign` is of one message only."""
-        return {"candidate": self.candidate, "settled": self.settled}
+        """What is stored; `foreign`, `undecided` and `requested` are of one message only."""
+        return {
+            "candidate": self.candidate,
+            "settled": self.settled,
+            "doubt": self.doubt,
+            "switches": self.switches,
+            "asked": self.asked,
+        }
 
     @classmethod
     def from_json(cls, language: str, value: Mapping[str, Any]) -> LanguageState:
@@ -97,21 +133,43 @@ class LanguageState:
             return cls()
         candidate = value.get("candidate")
         known = candidate in SERVED and candidate != language
-        return cls(language, candidate if known else None, settled=value.get("settled") is True)
+        doubt, switches = value.get("doubt"), value.get("switches")
+        return cls(
+            language,
+            candidate if known else None,
+            settled=value.get("settled") is True,
+            doubt=doubt if isinstance(doubt, str) else None,
+            switches=switches if isinstance(switches, int) else 0,
+            asked=value.get("asked") is True,
+        )
 
 
 def update(state: LanguageState, guess: Guess | None) -> LanguageState:
     """The state after one more message; `guess` is None when it holds nothing to judge by."""
-    present = replace(state, foreign=None, foreign_confidence=0.0)
+    present = replace(state, foreign=None, foreign_confidence=0.0, undecided=False, requested=False)
     if guess is None:
         return present
     if guess.requested in SERVED:
-        return LanguageState(guess.requested, settled=True)
+        return state.chosen(guess.requested, only=guess.only_request)
     if _is_foreign(guess):
         return replace(present, foreign=guess.language, foreign_confidence=guess.confidence)
+    if guess.doubt is not None:
+        again = state.doubt is not None and (not state.settled or state.doubt == guess.doubt)
+        if again:
+            return replace(
+                present, doubt=guess.doubt, foreign=guess.doubt, foreign_confidence=FOREIGN_CLEAR
+            )
+        return replace(present, doubt=guess.doubt, undecided=not state.settled)
+    return _served(replace(present, doubt=None), state, guess)
+
+
+def _served(present: LanguageState, state: LanguageState, guess: Guess) -> LanguageState:
+    """The state after a message in a language that we serve, as far as anybody can tell."""
     seen, probability = _with_prior(state, guess)
     if seen == state.language:
         return _confirmed(present, guess, probability)
+    if guess.named and state.settled:
+        return present
     telling = guess.words if guess.telling is None else guess.telling
     if seen != guess.served_language:
         telling = 0
@@ -126,9 +184,28 @@ def update(state: LanguageState, guess: Guess | None) -> LanguageState:
     enough = FIRST_OF_SEVERAL if guess.words >= CLEAR_WORDS else FIRST
     first = not state.settled and probability >= enough and telling >= 1 and pure
     if clear or agreed or first:
+        mixes = state.settled and seen != DEFAULT and state.switches >= SWITCHES_UNASKED
+        if mixes and not state.asked:
+            return replace(present, candidate=seen, undecided=True)
         # "hello" alone does not settle: Brazilians say it too, and their next words tell.
-        return LanguageState(seen, settled=clear or agreed or guess.words > 1)
-    return replace(present, candidate=seen if likely else state.candidate)
+        return LanguageState(
+            seen,
+            settled=clear or agreed or guess.words > 1,
+            switches=state.switches + state.settled,
+            asked=state.asked,
+        )
+    torn = not state.settled and state.language == DEFAULT and _is_torn(state, guess)
+    return replace(present, candidate=seen if likely else state.candidate, undecided=torn)
+
+
+def _is_torn(state: LanguageState, guess: Guess) -> bool:
+    """Whether a first message speaks for two languages at once, none of them Portuguese."""
+    prior = _prior(state)
+    joint = {one: guess.evidence.get(one, 0.0) * prior[one] for one in SERVED}
+    total = sum(joint.values())
+    if total <= 0 or not guess.telling or guess.contrary or guess.named:
+        return False
+    return joint[DEFAULT] / total < UNDECIDED_DEFAULT
 
 
 def _is_foreign(guess: Guess) -> bool:

@@ -83,7 +83,7 @@ def language_of_script(text: str) -> str | None:
 
 
 _NAMES = {
-    "pt": r"portugu[eê]se?s?|portugues",
+    "pt": r"portugu[eéê]se?s?(?: br(?:asil)?)?|pt[- ]?br|pt",
     "en": r"ingl[eê]s|ingl[eé]s|english|inglish",
     "es": r"espa[nñ]ol|espanhol|spanish|castellano",
 }
@@ -94,7 +94,7 @@ _POLITE = (
     r"obrigad[oa]|thanks|thank you|gracias|merci|danke|grazie)"
 )
 _BEFORE = (
-    r"(?:hi|hello|hey|ol[aá]|oi|hola|ok|no|n[aã]o|sorry|desculpe?|bonjour|hallo|ciao|"
+    r"(?:hi|hello|hey|ol[aá]|oi|hola|ok|no(?=\s*,)|n[aã]o(?=\s*,)|sorry|desculpe?|bonjour|hallo|ciao|"
     r"bom dia|boa tarde|boa noite|good morning|buen[oa]s (?:d[ií]as|tardes|noches)|"
     + _POLITE
     + r")"
@@ -102,26 +102,34 @@ _BEFORE = (
 _VERB = (
     r"(?:(?:can|could) (?:we|you|i) (?:please )?"
     r"(?:speak|talk|continue|write|answer|reply|switch to)|"
-    r"(?:i (?:want|prefer|need)|i'd (?:like|prefer)|i would (?:like|prefer))"
-    r"(?: to (?:speak|talk|continue|write|chat))?|"
+    r"(?:i (?:want|prefer|need)|i'd (?:like|prefer|rather)|i would (?:like|prefer|rather))"
+    r"(?: (?:to )?(?:speak|talk|continue|write|chat))?|"
+    r"(?:do |can |could )(?:you|u|they) (?:speak|write|understand)|(?:do )?u speak|"
+    r"i (?:only |just )?(?:speak|understand)|"
+    r"(?:can|could) (?:we|i|you) (?:do|get|have|see|read) (?:this|it|that)|"
+    r"is there (?:any|some)(?:one|body) (?:who|that) speaks?|"
+    r"idioma|language|"
     r"(?:let's |lets )?(?:speak|talk|answer|reply|write|continue)(?: to me| me)?|"
-    r"(?:switch|change)(?: the language)? to|"
+    r"(?:switch|change)(?: (?:the )?language)? to|"
     r"(?:eu )?(?:quero|prefiro|queria|gostaria de|podemos|posso|vamos|pode|d[aá] pra)"
-    r"(?: (?:falar|continuar|conversar|escrever|responder))?|"
-    r"fal[ae]|responda?|escreva|continu[ae]|"
+    r"(?: (?:falar|continuar|conversar|escrever|responder|ser|(?:um )?atendimento))?|"
+    r"volt[ae]r?|volte|s[oó](?: (?:falo|entendo|sei))?|only|"
+    r"atendimento|fal[ae]|responda?|escreva|continu[ae]|"
     r"(?:mud[ae]r?|troc[ae]r?|troque)(?: o idioma)? (?:para|pra)|"
-    r"(?:yo )?(?:quiero|prefiero|quisiera|podemos|puedo|puede|puedes|podr[ií]amos)"
-    r"(?: (?:hablar|continuar|seguir|conversar|escribir|responder))?|"
+    r"(?:yo )?(?:me )?"
+    r"(?:quiero|prefiero|quisiera|podemos|puedo|pueden?|puedes|podr[ií]amos|podr[ií]an?)"
+    r"(?: (?:hablar|continuar|seguir|conversar|escribir|responder|atender))?|"
+    r"s[oó]lo(?: (?:hablo|entiendo|s[eé]))?|atenci[oó]n|alguien que hable|"
     r"habl[ae]|h[aá]blame|respond[ae]|escrib[ae]|(?:cambi[ae]r?)(?: el idioma)? a)"
 )
-_PREPOSITION = r"(?:in|em|en|auf|no|to|para|pra)"
+_PREPOSITION = r"(?:in|em|en|auf|to|para|pra|pro)"
 _GAP = r"[\s,.;!?]+"
 _REQUESTS = {
     language: (
         # The whole message is the request: "hello, can we speak in english please?"
         re.compile(
-            rf"(?:{_BEFORE}{_GAP})*(?:{_VERB}\s+)?(?:{_PREPOSITION}\s+)?(?:{name})"
-            rf"(?:{_GAP}{_POLITE})*[\s,.;!?]*",
+            rf"(?:{_BEFORE}{_GAP})*(?:{_VERB}:?\s+)?(?:{_PREPOSITION}\s+)?(?:{name})"
+            rf"(?: version| comigo)?(?:{_GAP}{_POLITE})*[\s,.;!?]*",
             re.IGNORECASE,
         ),
         # The message ends with it, with the courtesy: "I need help, in english please". Who writes
@@ -137,7 +145,8 @@ _REQUESTS = {
 _OWN_WORDS = {
     "en": re.compile(
         r"(?<!\w)(?:you|any(?:one|body)|some(?:one|body)) speaks? english(?!\w)|"
-        r"(?<!\w)(?:don'?t|do not|can'?t|cannot) (?:speak|understand|read|know) portuguese(?!\w)",
+        r"(?<!\w)(?:don'?t|do not|can'?t|cannot) (?:speak|understand|read|know) portuguese(?!\w)|"
+        r"(?<!\w)(?:no|not) portuguese(?!\w)",
         re.IGNORECASE,
     ),
     "es": re.compile(
@@ -149,21 +158,41 @@ _OWN_WORDS = {
     # what Brazilians call people and things.
     "fr": re.compile(
         r"(?<!\w)(?:parlez[- ]vous|vous parlez|en) fran[cç]ais(?!\w)|"
+        r"(?<!\w)(?:parle|parlons|comprends|comprend) pas (?:le )?portugais(?!\w)|"
         r"(?<!\w)fran[cç]ais,? (?:s'il (?:vous|te) pla[iî]t|svp)(?!\w)",
         re.IGNORECASE,
     ),
     "de": re.compile(
-        r"(?<!\w)(?:sprechen sie|sprichst du|auf) deutsch(?!\w)|(?<!\w)deutsch,? bitte(?!\w)",
+        r"(?<!\w)(?:sprechen sie|sprichst du|auf) deutsch(?!\w)|(?<!\w)deutsch,? bitte(?!\w)|"
+        r"(?<!\w)(?:spreche|verstehe|kann) (?:kein|nicht) portugiesisch(?!\w)",
         re.IGNORECASE,
     ),
     "it": re.compile(
-        r"(?<!\w)(?:parlate|in) italiano(?!\w)|(?<!\w)italiano,? per favore(?!\w)", re.IGNORECASE
+        r"(?<!\w)(?:parlate|in) italiano(?!\w)|(?<!\w)italiano,? per favore(?!\w)|"
+        r"(?<!\w)non (?:parlo|capisco|so) (?:il )?portoghese(?!\w)",
+        re.IGNORECASE,
+    ),
+    "ca": re.compile(
+        r"(?<!\w)no (?:parlo|entenc) (?:el )?portugu[eè]s(?!\w)|(?<!\w)en català(?!\w)",
+        re.IGNORECASE,
+    ),
+    "nl": re.compile(
+        r"(?<!\w)(?:spreek|begrijp) geen portugees(?!\w)|"
+        r"(?<!\w)(?:spreekt u|in het) nederlands(?!\w)",
+        re.IGNORECASE,
+    ),
+    "pl": re.compile(
+        r"(?<!\w)nie (?:mówię|rozumiem) po portugalsku(?!\w)|(?<!\w)po polsku(?!\w)",
+        re.IGNORECASE,
     ),
 }
 _DENIED = re.compile(
     r"(?<!\w)(?:n[aã]o|no|don't|dont|not|nicht|ne|pas)\s+(?:\w+\s+){0,2}"
     r"(?:fal\w+|entend\w+|habl\w+|entiend\w+|speak|understand|parl\w+|comprend\w+|in|em|en)(?!\w)",
     re.IGNORECASE,
+)
+_REFUSED = re.compile(
+    rf"(?<!\w)(?:n[aã]o|no|not|don'?t)(?!\w).*(?:{'|'.join(_NAMES.values())})", re.IGNORECASE
 )
 _LONGEST_REQUEST = 120  # characters; a longer message is about something else
 
@@ -184,4 +213,47 @@ def requested_language(text: str) -> str | None:
     for language, words in _OWN_WORDS.items():
         if words.search(asked):
             return language
+    return _instead(asked)
+
+
+def _instead(asked: str) -> str | None:
+    """The language asked for in place of a refused one: "não falo inglês, português"."""
+    refused, comma, wanted = asked.rpartition(",")
+    if not comma or not _REFUSED.search(refused):
+        return None
+    for language, (whole, _) in _REQUESTS.items():
+        if whole.fullmatch(wanted.strip()):
+            return language
     return None
+
+
+_LONGEST_BARE_REQUEST = 6  # words: "sorry, I don't speak Portuguese"
+
+
+def is_only_request(text: str) -> bool:
+    """Whether a message asks for a served language and for nothing else: "em inglês, por favor"."""
+    asked = unicodedata.normalize("NFKC", text).replace("\u2019", "'").strip("¿¡ \n\t\"'")
+    if any(whole.fullmatch(asked) for whole, _ in _REQUESTS.values()):
+        return True
+    short = len(asked.split()) <= _LONGEST_BARE_REQUEST
+    return short and any(_OWN_WORDS[one].search(asked) for one in ("en", "es"))
+
+
+_NAME_WORD = re.compile(r"[^\W\d_]+(?:['.-][^\W\d_]+)*")
+_SMALL_IN_NAMES = frozenset(
+    {"a", "an", "and", "at", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"}
+    | {"de", "del", "la", "las", "los", "el", "y", "en", "o", "os", "as", "da", "do", "das", "dos"}
+    | {"e", "von", "van", "di", "du", "le", "les", "et", "und"}
+)
+
+
+def looks_like_a_name(text: str) -> bool:
+    """Whether a text is written as names and titles are: every main word with a capital.
+
+    "The Last of Us", "Call of Duty", "Victoria's Secret", "Juan Carlos": what they are called says
+    nothing of the language of the customer. All capitals are shouting, not a name.
+    """
+    words = _NAME_WORD.findall(text)
+    main = [word for word in words if word.lower() not in _SMALL_IN_NAMES]
+    # A sentence begins with a capital too: one main word is no proof.
+    return len(main) > 1 and all(word[0].isupper() and not word.isupper() for word in main)

@@ -73,7 +73,15 @@ COMMON: Mapping[str, str] = {
     live eat drink sleep leave enter open close closed start stop finish follow
     bring believe think understand understood seem seems love hate forgot forgotten blocked locked
     cheap expensive cost costs flight flights joke song movie sick happy sad tired tomorrow
-    gonna wanna lol terrible awful awesome""",
+    gonna wanna lol terrible awful awesome cheers neither either both none unacceptable warranty
+    website receipt parcels neighbor neighbour driver courier size bigger smaller colour color box
+    empty screen battery crashed crashing unable couldnt isnt doesnt cant wont thats whats hows
+    wheres theyre kindly regards appreciate appreciated upset annoyed angry disappointed worse
+    complain complaint stolen stole hacked lawyer sue fire smoke burning burned burnt gas shock
+    january february march april june july august september october november december monday
+    tuesday wednesday thursday friday saturday sunday weekend tonight almost maybe perhaps quite
+    enough kind sort whole half full busy free closed visit schedule appointment pick picked drop
+    dropped sign signed show shows pick-up moved moving travel traveling staying hotel room""",
     "es": """
     hola holaa buenos buenas buen días tardes noches gracias muchas muchísimas adiós chau hasta
     luego pronto mañana sí claro vale bueno bien ok por favor porfa porfavor disculpe disculpa
@@ -106,7 +114,20 @@ COMMON: Mapping[str, str] = {
     pensar pienso entender entiendo entendí conozco parece gusta gustan encanta falta funciona
     funcionan sirve arreglar olvidé olvidado bloqueada bloqueado barato caro precio cuesta cuestan
     vuelo vuelos hotel noche oferta ofertas enfermo feliz triste cansado ningún
-    jaja jajaja jajajaja che pibe mierda joder carajo malo pésimo excelente genial""",
+    jaja jajaja jajajaja che pibe mierda joder carajo malo pésimo excelente genial holis mudé
+    mudarme cancélenlo cancelen cáncelenlo anulen anular llamen llámenme ayúdenme ayúdeme ayúdame
+    dígame díganme envíenme envíeme mándenme mándeme devuélvanme póngame páseme pásame comuníqueme
+    decepcionado molesto molesta enojado enojada agradece agradezco olvídalo olvide olvidé repite
+    repita vengo vienen venga aceptan acepta acepten encender enciende prende apaga suena huele
+    quema quemó quemé quemado humo incendió incendio golpe estafa estafaron robaron robo falso
+    abogado demandar queja quejarme reclamo existencias garantía talla tallas artículo caja vacía
+    pantalla pila batería vecino firma recoger recogerlo retirar ubicados ubicación domicilio
+    enero febrero marzo abril mayo junio julio septiembre octubre noviembre diciembre lunes martes
+    miércoles jueves viernes sábado domingo fin mediodía casi quizás quizá tal vez bastante
+    suficiente entero lleno lleno abierto cerrado cita turista extranjero mudanza acabo acaba
+    contraseñas correo celulares mensaje llamada llamadas hice hiciste hicieron puse pusieron
+    dijeron dijo quise quiso supe pude pudo anda andan sigue sigo siguen llevo lleva tarde
+    tardan""",
 }
 
 # Words of two or three of the languages, of computers and of shops, and sounds: as evidence they
@@ -148,11 +169,46 @@ PICKED_UP: frozenset[str] = frozenset(
     | {"obrigada", "favor", "tchau", "desculpe", "desculpa", "brasil"}
 )
 
+# First words of somebody who speaks another language; Brazilians write them for fun too, so they
+# are worth a question and no more.
+FOREIGN_GREETINGS: Mapping[str, str] = {
+    "bonjour": "fr",
+    "bonsoir": "fr",
+    "salut": "fr",
+    "hallo": "de",
+    "guten tag": "de",
+    "guten morgen": "de",
+    "guten abend": "de",
+    "buongiorno": "it",
+    "buonasera": "it",
+    "goedemorgen": "nl",
+    "goedendag": "nl",
+    "bon dia": "ca",
+    "bună ziua": "ro",
+    "buna ziua": "ro",
+    "dzień dobry": "pl",
+    "dzien dobry": "pl",
+    "merhaba": "tr",
+    "hej": "sv",
+    "god dag": "da",
+    "dobrý den": "cs",
+    "jó napot": "hu",
+    "selamat pagi": "id",
+    "selamat siang": "id",
+    "xin chào": "vi",
+}
+
 # Letters that neither a served language nor a Brazilian name has; a word with one is a sign too.
 FOREIGN_LETTERS: Mapping[str, frozenset[str]] = {
     "de": frozenset("ß"),
     "pl": frozenset("łąęśżźćń"),
     "tr": frozenset("ığş"),
+    "ro": frozenset("șțşţă"),
+    "cs": frozenset("ěřů"),
+    "hu": frozenset("őű"),
+    "sv": frozenset("å"),
+    "da": frozenset("øæ"),
+    "vi": frozenset("đơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ"),
 }
 
 # Small words that hardly exist in Portuguese, Spanish or English. A sentence is called foreign only
@@ -164,6 +220,12 @@ FOREIGN: Mapping[str, str] = {
     n'a pas ne au aux une mon ma mes votre vos notre c'est où quand pourquoi comment
     combien avec sans pour dans chez sur mais très aussi bonjour bonsoir salut merci voudrais veux
     peux pouvez avez avoir être été fait quelqu'un s'il plaît svp commande colis livraison
+    reçu parler parle parles parlez portugais cherche cherchons aidez m'aider m'aidez peut
+    peuvent pouvons aujourd'hui hier demain perdu perdue ouvert ouverts ouverte fermé heure heures
+    jour jours semaine semaines mois année jamais problème adresse numéro téléphone mot passe compte
+    pourriez pouvez envoyer envoyez recevoir reçois donner savoir sais voir vois deux fois trois
+    payé payer paiement carte argent rembourser annuler changer acheté achat magasin client
+    livreur livrer attendre m'appelle d'accord désolé désolée français française anglais besoin
     reçu parler aider facture remboursement mes tes ses leur leurs notre nos vos tout tous toute
     rien jamais plus moins bien déjà ici là alors donc car si quel quelle quels quelles aucun
     avons ont sont étais était sera serait fais faire dois doit faut besoin produit déçu toujours
@@ -176,7 +238,11 @@ FOREIGN: Mapping[str, str] = {
     euch uns unser unsere ihre ihrem sein seine dieser diese dieses jemand niemand etwas nichts
     hier dort heute gestern morgen nur mehr viel ja nein doch also dann über unter vor bis um
     noch schon immer bitte danke hallo guten tag morgen brauche hilfe bestellung
-    rechnung paket leider geld zurück sehr auch es""",
+    rechnung paket leider geld zurück sehr auch es lieferung fehlt meins kommt kam gekommen
+    warte gewartet spreche sprechen sprichst portugiesisch deutsch englisch verstehe konto
+    gesperrt passwort bezahlt zahlung karte kaputt falsch falsche richtig adresse ändern stornieren
+    kaufen gekauft kaufe fahrer wochen tage tag monat uhr geöffnet geschlossen morgen abend guten
+    gute tschüss entschuldigung vielen dank hilfe helfen enttäuscht""",
     "it": """
     il lo gli nel nella sono è ho hai abbiamo avete hanno non che
     chi cosa dove quando come perché quanto mio mia miei mie vostro questo questa con senza
@@ -186,25 +252,82 @@ FOREIGN: Mapping[str, str] = {
     siamo siete era erano sto sta stanno devo deve dobbiamo puoi riesco riesce fare fatto avere
     essere andare viene serve pagato fattura conto prodotto sabato oggi ieri domani adesso già mai
     niente nulla qualcuno tutto tutti ogni prego scusi per favore però quindi perche piu allora
-    anche più molto un uno stata stato""",
+    anche più molto un uno stata stato parlo parlate portoghese italiano inglese capisco domanda
+    deluso rotto rotta sbagliato sbagliata mancante consegna consegnato corriere settimana settimane
+    giorni giorno mese indirizzo numero cambiare annullare rimborsare soldi carta pagare pagamento
+    dimenticato avete addebitato volte prego ricevere sapere chiamare inviare mandare due
+    comprato acquistato negozio aperto chiuso orari aiutare aiutarmi entrare accedere dov'è""",
     "nl": """
     ik jij u wij zij mijn uw het een en of maar niet geen is zijn ben heb heeft hebben kan kunt
     kunnen wil wilt waar wanneer hoe waarom wat wie met voor op aan bij naar om
     graag iemand praten alstublieft bedankt hallo goedemorgen bestelling pakket gebleven aangekomen
     wordt worden werd was waren moet mag zou zal hebt heeft niets niemand iets alles hier daar
     vandaag gisteren morgen veel meer al dat dit die deze onze jullie hun kapot rekening sturen
-    factuur over nog ook mij deze""",
+    factuur over nog ook mij deze spreek portugees engels nederlands begrijp geld terug hulp
+    nodig helpen betaald kaart wachtwoord inloggen week weken dag dagen adres wachten wacht""",
     "pl": """
     nie jest są mam moje mój moja mojej moim mnie mi się to że czy gdzie kiedy jak dlaczego co kto
     chcę chciałbym chciałabym mogę proszę dziękuję dzień dobry cześć witam pomocy pomoc
     zamówienie zamówieniem paczka paczki paczkę zwrot pieniędzy z ze na do od w po dla jeszcze
     był była było były będzie jestem jesteś mamy macie ma może możecie tylko już także też ale lub
     albo bo więc ten ta te tego tej tym który która które bardzo dzisiaj wczoraj jutro wszystko nic
-    rozmawiać potrzebuję dostałem nadal""",
+    rozmawiać potrzebuję dostałem nadal mówię portugalsku polsku rozumiem pieniądze reklamacja
+    konto hasło przesyłka kurier adres zapłaciłem zapłaciłam anulować zwrócić czekam tydzień""",
     "tr": """
     ben sen biz siz bir bu şu ve ile için değil var yok mı mi mu ne nerede nasıl neden zaman hangi
     çok daha en gibi kadar sonra önce şimdi bugün dün yarın her hiç bana beni benim sana size bize
     onu olan olarak oldu olmadı geldi gelecek alabilirim yapabilirim istemiyorum mısınız musunuz
     istiyorum edebilirim lütfen teşekkürler merhaba selam günler siparişim siparişimi sipariş
     paketim param iade iptal hala gelmedi yardım edin benim acaba sorum edilecek""",  # noqa: RUF001 - Turkish has an i without a dot
+    "ca": """
+    amb meva meu meus meves teva seva nostre vostre és són on quan quin quina perquè però també
+    molt molta molts més menys aquest aquesta això aquí allà he has hem heu han rebut arribat
+    arribarà arriba arribar comanda comandes paquet vull voldria necessito puc podeu podria parlar
+    parlo parleu portuguès català ajuda ajudar gràcies mercès bon dia tarda nit diners tornar
+    factura botiga encara ningú algú res tot tots avui ahir demà setmana dies adreça contrasenya
+    si us plau què fer estic esteu cal tinc té teniu la el els les del dels al als una un i o ni
+    no em et es ens us ho hi""",
+    "ro": """
+    este sunt suntem sunteți unde când cum de ce care cine cu fără pentru din în pe la și sau dar nu
+    am ai are avem aveți au mea meu mei mele voastră noastră acest această comanda comandă coletul
+    colet primit ajuns ajunge ajungă livrare livrarea bani banii înapoi vreau vrea doresc pot poate
+    puteți vorbesc vorbi vorbiți portugheză română română înțeleg cineva nimeni nimic tot toate
+    ajutor ajuta bună ziua seara dimineața mulțumesc vă rog salut parola cont factura anulez anulați
+    nevoie mult foarte încă astăzi ieri mâine săptămâni zile""",
+    "sv": """
+    jag du han hon vi ni de min mitt mina din ditt er ert är var varit har hade inte ingen inget
+    och eller men med utan för från till på av om när hur vad vem vilken kan kunde vill skulle ska
+    måste behöver hjälp hjälpa beställning order paket fått kommit pengar tillbaka prata någon
+    något fråga hej tack snälla talar svenska portugisiska förstår fortfarande vänta väntar idag
+    igår imorgon vecka veckor dagar adress lösenord konto faktura leverans trasig fel avbeställa""",
+    "da": """
+    jeg du han hun vi min mit mine din dit er var har havde ikke ingen intet noget og eller men med
+    uden for fra til på af om hvor hvornår hvordan hvad hvem kan kunne vil ville skal må brug hjælp
+    hjælpe bestilling ordre pakke pakken fået kommet penge tilbage tale snakke nogen spørgsmål hej
+    tak venligst taler dansk norsk portugisisk forstår stadig venter dag går uge uger dage adresse
+    adgangskode konto faktura levering ødelagt forkert annullere jeg mangler trenger hjelp pengene
+    bestillingen pakken hvorfor ikke""",
+    "cs": """
+    je jsem jsi jsme jste jsou byl byla bylo kde kdy jak proč kdo co který která můj moje moji mám
+    máte má nemám není nejsem prosím děkuji dobrý den ahoj potřebuji pomoc objednávka objednávku
+    objednávky balík balíček nepřišel přišel zásilka peníze zpět vrátit chci chtěl chtěla mluvit
+    někým někdo nerozumím nemluvím portugalsky česky ještě už ale nebo protože také pro při""",
+    "hu": """
+    a az egy és vagy de nem igen van nincs vagyok hol mikor hogyan miért mi ki melyik rendelésem
+    csomagom csomag rendelés megérkezett érkezik kérem köszönöm segítség segítsen szükségem
+    szeretnék szeretném beszélni valakivel pénzemet vissza jó napot szia értem beszélek magyarul
+    portugálul
+    még már mert hogy meg""",
+    "fi": """
+    minä sinä hän me te en ei ole olen onko oli missä milloin miten miksi kuka mikä tilaukseni
+    tilaus paketti pakettini saapunut tullut haluan haluaisin tarvitsen apua puhua jonkun kanssa
+    kiitos hei terve ymmärrä puhu suomea portugalia rahat takaisin vielä mutta tai ja kun että""",
+    "id": """
+    saya aku kamu anda dia kami kita mereka ini itu yang dan atau tetapi tidak bukan belum sudah
+    akan bisa dapat mau ingin perlu butuh dimana mana kapan bagaimana mengapa kenapa siapa apa
+    pesanan paket barang sampai tiba kirim dikirim uang kembali bantuan tolong terima kasih selamat
+    pagi siang malam berbicara bicara dengan seseorang dari untuk ke di masih""",
+    "vi": """
+    tôi bạn anh chị của ở đâu là không có chưa nhận được hàng đơn cần giúp đỡ muốn nói chuyện với
+    khi nào tiền lại xin chào cảm ơn ơn vui lòng và hoặc nhưng""",
 }

@@ -14,10 +14,14 @@ from datetime import datetime, timedelta
 import structlog
 
 from handoff.policy import HandoffPolicy
+from handoff.policy_holder import PolicyHolder
+from handoff.silence import SilenceTimes
 from kit.clock import Clock
 from ticketing.db.engine import Database
+from ticketing.domain.burst import Pace
 from ticketing.domain.enums import Control
 from ticketing.services import turns
+from ticketing.services.availability import Availability
 from ticketing.services.delivery_engine import DeliveryEngine
 from ticketing.services.ports import Bot, BotUnavailableError, LanguageDetector
 from ticketing.services.turn_runner import TurnRunner
@@ -39,12 +43,14 @@ class EngineSettings:
         bot_unavailable_after: A turn the bot has not answered for so long goes to a person.
         startup_grace: After the engine's start the bot may still be loading its model.
         concurrency: Turns at the same time in this process.
+        silence: When a customer who does not answer is reminded; None: never.
     """
 
     owner: str
     bot_unavailable_after: timedelta = timedelta(seconds=5)
     startup_grace: timedelta = timedelta(seconds=60)
     concurrency: int = 32
+    silence: SilenceTimes | None = None
 
 
 @dataclass(slots=True)
@@ -55,20 +61,30 @@ class TurnEngine:
     clock: Clock
     bot: Bot
     detector: LanguageDetector
-    policy: HandoffPolicy
+    policies: PolicyHolder
     delivery: DeliveryEngine
     settings: EngineSettings
+    availability: Availability | None = None
+    """None: nobody counts who is there."""
     _tasks: dict[uuid.UUID, asyncio.Task[None]] = field(default_factory=dict)
     _again: set[uuid.UUID] = field(default_factory=set)
     _later: dict[uuid.UUID, asyncio.TimerHandle] = field(default_factory=dict)
+    _pace: dict[uuid.UUID, Pace] = field(default_factory=dict)
     _slots: asyncio.Semaphore | None = None
     _started_at: datetime | None = None
     _bot_seen: bool = False
 
     @property
+    def policy(self) -> HandoffPolicy:
+        """The policy in force."""
+        return self.policies.current()
+
+    @property
     def runner(self) -> TurnRunner:
-        """The part that thinks about one turn."""
-        return TurnRunner(self.db, self.clock, self.bot, self.detector, self.policy)
+        """The part that thinks about one turn, from its beginning to its end by one policy."""
+        return TurnRunner(
+            self.db, self.clock, self.bot, self.detector, self.policy, self.availability
+        )
 
     def wake(self, id_: uuid.UUID) -> None:
         """A conversation has a turn waiting; call from the engine's event loop."""
@@ -87,7 +103,11 @@ class TurnEngine:
 
     async def sweep(self) -> int:
         """Wake every conversation whose turn nobody is running; returns how many."""
-        waiting = await turns.waiting_conversations(self.db, now=self.clock.now())
+        now = self.clock.now()
+        for conversation_id in [id_ for id_, pace in self._pace.items() if pace.is_idle(now)]:
+            if conversation_id not in self._tasks:
+                del self._pace[conversation_id]
+        waiting = await turns.waiting_conversations(self.db, now=now)
         for conversation_id in waiting:
             self.wake(conversation_id)
         return len(waiting)
@@ -117,10 +137,22 @@ class TurnEngine:
             async with self._slots:
                 while True:
                     now = self.clock.now()
-                    claimed = await turns.claim_next(self.db, conversation_id, owner=owner, now=now)
+                    pace = self._pace.setdefault(conversation_id, Pace())
+                    if (at := pace.next_at(now)) is not None:
+                        await turns.let_go(self.db, conversation_id, owner=owner)
+                        self._come_back(conversation_id, NothingToDo(at=at), now=now)
+                        return
+                    claimed = await turns.claim_next(
+                        self.db,
+                        conversation_id,
+                        owner=owner,
+                        now=now,
+                        merge_beyond=pace.merge_beyond(now),
+                    )
                     if isinstance(claimed, NothingToDo):
                         self._come_back(conversation_id, claimed, now=now)
                         return
+                    self._remember_pace(claimed, pace, now=now)
                     await self._one(claimed)
         except Exception:
             # The database is away or a bug: the lease runs out and the sweep comes back.
@@ -128,6 +160,13 @@ class TurnEngine:
             now = self.clock.now()
             soon = NothingToDo(at=now + timedelta(seconds=1))  # the lease is ours: no need to wait
             self._come_back(conversation_id, soon, now=now)
+
+    def _remember_pace(self, turn: ClaimedTurn, pace: Pace, *, now: datetime) -> None:
+        """Only the bot's answers are paced: what goes to an agent is never held back."""
+        if turn.control.control is not Control.BOT:
+            self._pace.pop(turn.conversation_id, None)
+        elif turn.attempts == 1:
+            pace.began(now)
 
     def _come_back(
         self, conversation_id: uuid.UUID, nothing: NothingToDo, *, now: datetime
@@ -168,7 +207,12 @@ class TurnEngine:
                 return
             now = self.clock.now()
             claimed = await turns.finish(
-                self.db, turn, conclusion, owner=self.settings.owner, now=now
+                self.db,
+                turn,
+                conclusion,
+                owner=self.settings.owner,
+                now=now,
+                silence=self.settings.silence,
             )
             log.info(
                 "turn.finished",
@@ -183,7 +227,9 @@ class TurnEngine:
     async def _conclude(self, turn: ClaimedTurn) -> Conclusion | None:
         """The turn's conclusion; None when the bot should be asked again later."""
         if turn.control.control is not Control.BOT and not turn.own_handoff:
-            return Conclusion("to_agent", (), turn.language, turn.understanding)
+            return Conclusion(
+                "to_agent", (), turn.language, turn.understanding, leave_form=turn.leave_form
+            )
         self.delivery.acknowledge(turn.channel, turn.account_id, turn.provider_id)
         try:
             conclusion = await self.runner.with_bot(turn)

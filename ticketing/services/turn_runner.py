@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
 
 from channels.message import OutboundMessage, merge_replies
-from handoff import clarify
+from handoff import silence
 from handoff.decision import Decision
-from handoff.policy import HandoffPolicy
+from handoff.policy import HandoffPolicy, match_keywords
 from handoff.snapshot import ConversationSnapshot
-from handoff.text import words
 from kit.clock import Clock
 from ticketing.db.engine import Database
-from ticketing.domain import language
+from ticketing.domain import burst, language
 from ticketing.domain.turn import (
     MAX_TEXT_FOR_BOT,
-    PAYLOAD,
     Parse,
     TurnFacts,
     question_of,
     snapshot_of,
 )
-from ticketing.services import decisions, rulings
+from ticketing.domain.turn_input import TurnInput, is_question, read_input
+from ticketing.domain.waiting import QUESTION
+from ticketing.services import decisions, language_question, own_answers, rulings
+from ticketing.services.availability import Availability
 from ticketing.services.inbound import READABLE_KINDS
 from ticketing.services.ports import Bot, BotReply, BotUnavailableError, LanguageDetector
 from ticketing.services.rulings import Ruling
@@ -37,15 +38,6 @@ _LIST_BUTTON = {"pt": "Ver opções", "en": "See options", "es": "Ver opciones"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Input:
-    """What the bot is asked: typed text, or a payload that Ponte itself made."""
-
-    text: str
-    payload: str | None = None
-    clarification_answer: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class TurnRunner:
     """Everything about a turn that is neither the lease nor the delivery."""
 
@@ -54,6 +46,7 @@ class TurnRunner:
     bot: Bot
     detector: LanguageDetector
     policy: HandoffPolicy
+    availability: Availability | None = None
 
     async def with_bot(self, turn: ClaimedTurn) -> Conclusion:
         """The turn as the bot and the rules conclude it.
@@ -61,13 +54,22 @@ class TurnRunner:
         Raises:
             BotUnavailableError: the bot gave no usable answer.
         """
-        asked = self._input(turn)
-        spoken = self._language(turn, asked)
-        turn = replace(turn, language=spoken)
-        facts = self._facts(turn, asked)
+        turn, asked = self._read(turn)
+        aside = language_question.aside(turn, asked, self.policy)
+        return aside if aside is not None else await self._by_bot(turn, asked)
+
+    async def _by_bot(self, turn: ClaimedTurn, asked: TurnInput) -> Conclusion:
+        facts = self._facts(turn, asked, await self._available())
         if turn.kind not in READABLE_KINDS:
             return await self._locally(turn, facts, Parse(), asked)
+        if asked.own is not None:
+            own = await self._own(turn, facts, asked.own)
+            if own is not None:
+                return own
+            asked = replace(asked, payload=f"/{own_answers.intent_of(asked.own, self.policy)}")
         reply = await self.bot.turn(facts, text=asked.text, payload=asked.payload)
+        # Rasa has left a form that was left here; what it says now holds.
+        turn = replace(turn, leave_form=False)
         if reply.stays:
             return self._answered(turn, reply, counts_as_failure=reply.counts_as_failure)
         async with self.db.transaction() as session:
@@ -83,14 +85,49 @@ class TurnRunner:
         # that Rasa lost (an action that failed half-way) is not lost for the customer.
         snapshot = ConversationSnapshot.from_json(record.snapshot)
         ruling = Ruling(record.id, decision, snapshot)
-        return await self._carry_out(turn, ruling)
+        return await self._carry_out(turn, ruling, form=reply.active_form)
 
     async def without_bot(self, turn: ClaimedTurn) -> Conclusion:
         """The turn when the bot cannot be asked: a person takes over, with that reason."""
-        asked = self._input(turn)
-        turn = replace(turn, language=self._language(turn, asked))
-        facts = self._facts(turn, asked)
+        turn, asked = self._read(turn)
+        facts = self._facts(turn, asked, await self._available())
         return await self._locally(turn, facts, Parse(), asked, trigger="bot_unavailable")
+
+    async def _before_bot(
+        self, turn: ClaimedTurn, asked: TurnInput, facts: TurnFacts
+    ) -> Conclusion | None:
+        """What needs no bot: its language, what it cannot read, Ponte's own questions."""
+        if turn.language.requested:
+            return language_question.confirm(turn, self.policy)
+        if language_question.must_be_asked(turn, asked, self.policy):
+            return language_question.ask(turn)
+        if turn.kind not in READABLE_KINDS:
+            return await self._locally(turn, facts, Parse(), asked)
+        return None if asked.own is None else await self._own(turn, facts, asked.own)
+
+    async def _own(self, turn: ClaimedTurn, facts: TurnFacts, own: str) -> Conclusion | None:
+        """What Ponte answers itself; None when the bot has to (no rule hands over a request)."""
+        intent = own_answers.intent_of(own, self.policy)
+        snapshot = snapshot_of(
+            facts,
+            Parse(intent, ((intent, 1.0),)),
+            self.policy,
+            text="",
+            active_form=turn.waiting.form if turn.waiting is not None else None,
+        )
+        ruling = await rulings.rule(
+            self.db,
+            snapshot,
+            self.policy,
+            model_version="none",
+            now=self.clock.now(),
+            correlation_id=turn.correlation_id,
+        )
+        if ruling.decision.outcome != "stay":
+            return await self._carry_out(replace(turn, leave_form=True), ruling)
+        if own == silence.PERSON:
+            return None
+        return own_answers.conclude(turn, own, self.policy, now=self.clock.now())
 
     def _answered(
         self, turn: ClaimedTurn, reply: BotReply, *, counts_as_failure: bool
@@ -101,6 +138,8 @@ class TurnRunner:
             # Silence is no answer: a person gives one when the bot has none to give.
             problem = "the bot said nothing"
             raise BotUnavailableError(problem, reachable=True)
+        kept = offered(messages)
+        settings = self.policy.silence
         return Conclusion(
             outcome="answered",
             messages=messages,
@@ -111,7 +150,15 @@ class TurnRunner:
                 offered=(),
                 question=question_of(reply.parse.intent, reply.parse.entities),
             ),
-            clarification=offered(messages),
+            clarification=kept,
+            waiting=own_answers.waits_for(
+                turn,
+                reply,
+                messages,
+                kept=kept,
+                asking_answers=settings.asking_answers if settings is not None else (),
+                now=self.clock.now(),
+            ),
         )
 
     async def _locally(
@@ -119,7 +166,7 @@ class TurnRunner:
         turn: ClaimedTurn,
         facts: TurnFacts,
         parse: Parse,
-        asked: _Input,
+        asked: TurnInput,
         *,
         reply: BotReply | None = None,
         trigger: str = "message",
@@ -140,20 +187,28 @@ class TurnRunner:
             words = rulings.told(ruling.decision, ruling.snapshot, self.policy)
             replies = [{"text": words}] if words else list(reply.replies if reply else ())
             messages = self._merged(replies, turn)
-            return self._conclusion(
+            conclusion = self._conclusion(
                 turn,
                 ruling.decision,
                 "answered",
                 messages,
                 question=question_of(parse.intent, parse.entities),
             )
-        return await self._carry_out(turn, ruling)
+            if turn.kind in READABLE_KINDS:
+                return conclusion
+            # "I cannot listen to this": the question that was open before still is.
+            return replace(conclusion, clarification=turn.clarification, waiting=turn.waiting)
+        # A form that Rasa has open is left there when it runs again.
+        leaves = turn.leave_form or ruling.decision.is_handoff
+        return await self._carry_out(replace(turn, leave_form=leaves), ruling)
 
-    async def _carry_out(self, turn: ClaimedTurn, ruling: Ruling) -> Conclusion:
+    async def _carry_out(
+        self, turn: ClaimedTurn, ruling: Ruling, *, form: str | None = None
+    ) -> Conclusion:
         if ruling.decision.outcome == "clarify":
             message, kept = rulings.question(ruling, self.policy)
             messages = merge_replies([message], list_button=_LIST_BUTTON[turn.language.language])
-            return self._conclusion(
+            conclusion = self._conclusion(
                 turn,
                 ruling.decision,
                 "clarified",
@@ -161,6 +216,16 @@ class TurnRunner:
                 question=None,
                 clarification=kept,
             )
+            waiting = own_answers.asking(
+                turn,
+                QUESTION,
+                messages,
+                kept=kept,
+                now=self.clock.now(),
+                form=form,
+                intent=ruling.snapshot.top_intent,
+            )
+            return replace(conclusion, waiting=waiting)
         opened, words = await rulings.hand_over(
             self.db,
             ruling,
@@ -192,49 +257,55 @@ class TurnRunner:
                 question=question,
             ),
             clarification=clarification,
+            leave_form=turn.leave_form,
         )
 
     def _merged(self, replies: Any, turn: ClaimedTurn) -> tuple[OutboundMessage, ...]:
         return merge_replies(replies, list_button=_LIST_BUTTON[turn.language.language])
 
-    def _input(self, turn: ClaimedTurn) -> _Input:
-        """What the customer's message asks of the bot."""
-        text = turn.text.strip()[:MAX_TEXT_FOR_BOT]
-        none_payload = (turn.clarification or {}).get("none_payload")
-        question = turn.clarification if _is_question(turn) else None
-        if turn.reply_id and PAYLOAD.fullmatch(turn.reply_id):
-            answer = None
-            if question is not None:
-                answer = "none_of_these" if turn.reply_id == none_payload else "chosen"
-            return _Input(text, turn.reply_id, answer)
-        if question is None:
-            return _Input(text, chosen_offer(turn.clarification, text))
-        options = tuple(
-            clarify.ClarifyOption(
-                intent=option["intent"],
-                title=option["title"],
-                entities={name: tuple(values) for name, values in option["entities"].items()},
-            )
-            for option in question["options"]
-        )
-        titles = (question["none_title"],)
-        match clarify.read_answer(text, options, none_titles=titles):
-            case clarify.Chosen(option=option):
-                return _Input(text, clarify.payload_for(option), "chosen")
-            case clarify.NoneOfThese():
-                return _Input(text, none_payload, "none_of_these")
-            case _:
-                return _Input(text)
+    def _read(self, turn: ClaimedTurn) -> tuple[ClaimedTurn, TurnInput]:
+        """What the customer's message asks for, and the turn with what it tells about itself."""
+        asked = self._input(turn)
+        known = turn.understanding.answered(asked.clarification_answer)
+        spoken = self._language(turn, asked)
+        if spoken.requested and turn.held_text:
+            # The question for the language is answered: now what was written before it.
+            asked = TurnInput(self._reading(turn.held_text))
+            spoken = replace(spoken, requested=False)
+            turn = replace(turn, clarification=None)
+        return replace(turn, language=spoken, understanding=known), asked
 
-    def _language(self, turn: ClaimedTurn, asked: _Input) -> language.LanguageState:
-        if asked.payload is not None or turn.kind not in READABLE_KINDS:
+    def _reading(self, *texts: str) -> str:
+        return burst.reading(
+            texts,
+            limit=MAX_TEXT_FOR_BOT,
+            matters=lambda piece: bool(match_keywords(piece, self.policy)),
+        )
+
+    def _input(self, turn: ClaimedTurn) -> TurnInput:
+        return read_input(
+            self._reading(*turn.earlier, turn.text),
+            reply_id=turn.reply_id,
+            kept=turn.clarification,
+            waiting=turn.waiting,
+            policy=self.policy,
+        )
+
+    def _language(self, turn: ClaimedTurn, asked: TurnInput) -> language.LanguageState:
+        named = language_question.chosen(turn, asked.text)
+        if named is not None:
+            return turn.language.chosen(named, only=True)
+        if not asked.is_typed or turn.kind not in READABLE_KINDS:
             return language.update(turn.language, None)
         return language.update(turn.language, self.detector.guess(asked.text))
 
-    def _facts(self, turn: ClaimedTurn, asked: _Input) -> TurnFacts:
+    async def _available(self) -> dict[str, int]:
+        return await self.availability.by_queue() if self.availability is not None else {}
+
+    def _facts(self, turn: ClaimedTurn, asked: TurnInput, available: dict[str, int]) -> TurnFacts:
         spoken = turn.language
         kind = "unreadable" if turn.kind not in READABLE_KINDS else "text"
-        if asked.payload is not None:
+        if not asked.is_typed:
             kind = "button"
         known = turn.understanding
         return TurnFacts(
@@ -250,19 +321,17 @@ class TurnRunner:
             language_served=spoken.foreign is None,
             failures=known.failures,
             clarifications_asked=known.clarifications_asked,
-            clarification_open=_is_question(turn),
+            clarification_open=is_question(turn.clarification),
             clarification_answer=asked.clarification_answer,
-            already_offered=list(known.already_offered),
+            already_offered=list(known.not_to_offer),
             last_question=known.last_question,
             times_asked=known.times_asked,
             contact_vip=turn.contact_vip,
             contact_segment=turn.contact_segment,
             has_open_ticket=turn.ticket_id is not None,
+            leave_form=turn.leave_form,
+            agents_available=available,
         )
-
-
-def _is_question(turn: ClaimedTurn) -> bool:
-    return turn.clarification is not None and turn.clarification.get("kind") != "offer"
 
 
 def offered(messages: Sequence[OutboundMessage]) -> dict[str, Any] | None:
@@ -272,18 +341,3 @@ def offered(messages: Sequence[OutboundMessage]) -> dict[str, Any] | None:
         return None
     options = [{"payload": button.id, "title": button.title} for button in buttons]
     return {"kind": "offer", "options": options}
-
-
-def chosen_offer(kept: Mapping[str, Any] | None, text: str) -> str | None:
-    """The payload of the button whose number or title was typed; None for anything else.
-
-    Unlike the answers to a clarifying question, "sim" and "não" choose nothing here: the dialogue
-    has rules of its own for them.
-    """
-    options = kept["options"] if kept is not None else ()
-    typed = words(text)
-    for number, option in enumerate(options, start=1):
-        if typed in {(str(number),), words(option["title"])}:
-            payload = str(option["payload"])
-            return payload if PAYLOAD.fullmatch(payload) else None
-    return None

@@ -18,13 +18,17 @@ from sqlalchemy import and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from channels.message import OutboundMessage
+from handoff.silence import SilenceTimes
 from ticketing.db.engine import Database
 from ticketing.db.tables import Contact, Conversation, Handoff, Message, Ticket, Turn
+from ticketing.domain import replay
+from ticketing.domain.burst import MERGE_BEYOND
 from ticketing.domain.control import ControlState
 from ticketing.domain.enums import Control, TicketStatus, TurnState
 from ticketing.domain.language import LanguageState
 from ticketing.domain.turn import Understanding
-from ticketing.services import deliveries
+from ticketing.domain.waiting import Waiting
+from ticketing.services import bursts, control, deliveries
 from ticketing.services.control import state_of
 from ticketing.services.deliveries import Dispatch
 from ticketing.services.outbound import add_bot_message
@@ -32,6 +36,8 @@ from ticketing.services.outbound import add_bot_message
 log = structlog.get_logger()
 
 TURN_LEASE = timedelta(seconds=20)  # longer than the bot's time-out, short enough to resume soon
+HELD = "held_turn"
+"""Key in `Conversation.clarification`: the turn whose text waits for the customer's language."""
 _CLOSED = [TicketStatus.RESOLVED, TicketStatus.CLOSED]
 
 
@@ -58,6 +64,14 @@ class ClaimedTurn:
     contact_segment: str | None
     ticket_id: uuid.UUID | None
     correlation_id: str
+    waiting: Waiting | None = None
+    """The open question, or the one that ended in silence."""
+    leave_form: bool = False
+    """Rasa has still to leave a form that was left here."""
+    held_text: str | None = None
+    """What the customer had written before being asked for the language."""
+    earlier: tuple[str, ...] = ()
+    """Texts of the messages that this turn answers besides its own, oldest first."""
     own_handoff: bool = False
     """This very turn has handed the conversation over already, in a run that did not end."""
 
@@ -74,11 +88,13 @@ class Conclusion:
     """What a turn comes to.
 
     Attributes:
-        outcome: answered | clarified | handed_off | to_agent | ignored.
+        outcome: answered | clarified | handed_off | to_agent | ignored | merged.
         messages: What the customer is told, in order.
         language: The conversation's language after the turn.
         understanding: The counters after the turn.
         clarification: The clarifying question that is open after the turn.
+        waiting: The open question that a silent customer is reminded of; None: nothing is open.
+        leave_form: Whether Rasa has to leave its form before the next turn it runs.
     """
 
     outcome: str
@@ -86,12 +102,22 @@ class Conclusion:
     language: LanguageState
     understanding: Understanding
     clarification: dict[str, Any] | None = None
+    waiting: Waiting | None = None
+    leave_form: bool = False
 
 
 async def claim_next(
-    db: Database, conversation_id: uuid.UUID, *, owner: str, now: datetime
+    db: Database,
+    conversation_id: uuid.UUID,
+    *,
+    owner: str,
+    now: datetime,
+    merge_beyond: int = MERGE_BEYOND,
 ) -> ClaimedTurn | NothingToDo:
-    """Take the oldest waiting turn of a conversation, and the conversation's lease with it."""
+    """Take the oldest waiting turn of a conversation, and the conversation's lease with it.
+
+    While the bot has control and more than `merge_beyond` messages wait, they become one turn.
+    """
     async with db.transaction() as session:
         conversation = await session.scalar(
             update(Conversation)
@@ -108,7 +134,7 @@ async def claim_next(
         )
         if conversation is None:
             return NothingToDo(at=now + TURN_LEASE)
-        row = (
+        waiting = (
             await session.execute(
                 select(Turn, Message, Contact, Ticket.id)
                 .join(Message, Message.id == Turn.id)
@@ -122,13 +148,19 @@ async def claim_next(
                 )
                 .where(Turn.conversation_id == conversation_id, Turn.state != TurnState.DONE.value)
                 .order_by(Turn.sent_at, Turn.id)
-                .limit(1)
+                .limit(merge_beyond + 1)
             )
-        ).first()
-        if row is None:
+        ).all()
+        if not waiting:
             _release(conversation)
             return NothingToDo()
-        turn, message, contact, ticket_id = row
+        turn, message, contact, ticket_id = waiting[0]
+        earlier: tuple[str, ...] = ()
+        if turn.attempts:
+            earlier = await bursts.merged_texts(session, turn.id)
+        elif len(waiting) > merge_beyond and conversation.control == Control.BOT.value:
+            merged = await bursts.merge_waiting(session, conversation_id, now=now)
+            turn, message, earlier = merged or (turn, message, ())
         if turn.next_attempt_at is not None and turn.next_attempt_at > now:
             _release(conversation)
             return NothingToDo(at=turn.next_attempt_at)
@@ -144,7 +176,9 @@ async def claim_next(
             provider_id=message.provider_id,
             kind=message.kind,
             text=message.text or "",
-            reply_id=message.data.get("reply_id"),
+            reply_id=await bursts.offered_reply(
+                session, conversation_id, message.data.get("reply_id")
+            ),
             sent_at=turn.sent_at,
             attempts=turn.attempts,
             first_tried_at=turn.first_tried_at,
@@ -155,6 +189,10 @@ async def claim_next(
             contact_segment=contact.segment,
             ticket_id=ticket_id,
             correlation_id=turn.correlation_id,
+            waiting=Waiting.from_json(conversation.waiting) if conversation.waiting else None,
+            leave_form=conversation.leave_form,
+            held_text=await _held_text(session, conversation),
+            earlier=earlier,
             own_handoff=await _is_own_handoff(session, turn.id, conversation),
         )
 
@@ -162,6 +200,29 @@ async def claim_next(
 def _release(conversation: Conversation) -> None:
     conversation.lease_owner = None
     conversation.lease_until = None
+
+
+async def _held_text(session: AsyncSession, conversation: Conversation) -> str | None:
+    """The text that waits for the customer's language; read again, so that erasing it holds."""
+    held = (conversation.clarification or {}).get(HELD)
+    if held is None:
+        return None
+    text: str | None = await session.scalar(
+        select(Message.text).where(
+            Message.id == uuid.UUID(held), Message.conversation_id == conversation.id
+        )
+    )
+    return text
+
+
+async def let_go(db: Database, conversation_id: uuid.UUID, *, owner: str) -> None:
+    """Give back a conversation's lease without an end of a turn; nothing when it is not ours."""
+    async with db.transaction() as session:
+        await session.execute(
+            update(Conversation)
+            .where(Conversation.id == conversation_id, Conversation.lease_owner == owner)
+            .values(lease_owner=None, lease_until=None)
+        )
 
 
 async def _open_ticket(session: AsyncSession, conversation_id: uuid.UUID) -> uuid.UUID | None:
@@ -174,9 +235,23 @@ async def _open_ticket(session: AsyncSession, conversation_id: uuid.UUID) -> uui
 
 
 async def finish(
-    db: Database, turn: ClaimedTurn, conclusion: Conclusion, *, owner: str, now: datetime
+    db: Database,
+    turn: ClaimedTurn,
+    conclusion: Conclusion,
+    *,
+    owner: str,
+    now: datetime,
+    silence: SilenceTimes | None = None,
 ) -> list[Dispatch] | None:
     """End the turn: its answer becomes outbound rows in the same commit.
+
+    Args:
+        db: Ponte's database.
+        turn: As claimed.
+        conclusion: What it came to.
+        owner: Who claimed it.
+        now: The present moment.
+        silence: When an open question is reminded of; None: never.
 
     Returns:
         The answer's first message already claimed for sending (the others wait behind it), or an
@@ -196,15 +271,21 @@ async def finish(
         if not await _may_answer(session, turn, conversation):
             # A person took over while the bot was thinking: its answer is not said.
             row.outcome = "to_agent"
+            conversation.waiting = None
+            conversation.silence_due_at = None
+            row.after = _left_behind(conversation)
             return []
         conversation.language = conclusion.language.language
         conversation.language_state = conclusion.language.to_json()
         if conversation.control == Control.BOT.value:
             conversation.understanding = conclusion.understanding.to_json()
             conversation.clarification = conclusion.clarification
+            conversation.leave_form = conclusion.leave_form
+            _wait(conversation, conclusion.waiting, silence)
         else:
-            conversation.understanding = {}
-            conversation.clarification = None
+            control.forget_question(conversation)
+            conversation.leave_form = conclusion.leave_form
+        row.after = _left_behind(conversation)
         rows = [
             add_bot_message(
                 session,
@@ -222,6 +303,21 @@ async def finish(
             return []
         deliveries.mark_claimed(rows[0], owner=owner, now=now)
         return [deliveries.dispatch_of(rows[0], conversation, now=now)]
+
+
+def _left_behind(conversation: Conversation) -> dict[str, Any]:
+    """The state that a replay compares, as this turn leaves it."""
+    return {name: getattr(conversation, name) for name in replay.STATE}
+
+
+def _wait(
+    conversation: Conversation, waiting: Waiting | None, silence: SilenceTimes | None
+) -> None:
+    """Keep the open question, and when its silence is noticed."""
+    conversation.waiting = None if waiting is None else waiting.to_json()
+    conversation.silence_due_at = None
+    if waiting is not None and silence is not None:
+        conversation.silence_due_at = waiting.due_at(silence)
 
 
 async def _lock_own(
@@ -264,9 +360,7 @@ async def _ticket_for(
         ticket_id = await _open_ticket(session, turn.conversation_id)
     if ticket_id is None:
         return None
-    await session.execute(
-        update(Message).where(Message.id == turn.turn_id).values(ticket_id=ticket_id)
-    )
+    await bursts.put_on_ticket(session, turn.turn_id, ticket_id=ticket_id)
     ticket = await session.get(Ticket, ticket_id, with_for_update=True)
     if ticket is not None:
         ticket.last_message_at = now

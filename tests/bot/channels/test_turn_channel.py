@@ -360,3 +360,44 @@ def test_no_word_of_a_customer_is_in_the_log(bot: BotProcess, conversation: str)
     assert "turn.finished" in log
     assert "turn.failed" in log
     assert conversation in log
+
+
+class TestLeavingAForm:
+    @pytest.fixture
+    def asking(self, bot: BotProcess, conversation: str) -> str:
+        asked = bot.turn(conversation_id=conversation, text="rastrear pedido")
+        assert asked["active_loop"] == "order_form"
+        return conversation
+
+    def test_the_gateway_ends_a_form_before_the_next_message_is_read(
+        self, bot: BotProcess, asking: str
+    ) -> None:
+        answer = bot.turn(conversation_id=asking, text="bom dia", metadata={"leave_form": True})
+
+        assert [reply["text"] for reply in answer["replies"]] == ["Olá!"]
+        assert answer["active_loop"] is None
+        assert answer["slots"]["order_number"] is None
+        later = bot.turn(conversation_id=asking, text="oi")
+        assert [reply["text"] for reply in later["replies"]] == ["Olá!"]
+
+    def test_the_same_message_may_begin_the_form_again(self, bot: BotProcess, asking: str) -> None:
+        answer = bot.turn(
+            conversation_id=asking, text="rastrear pedido", metadata={"leave_form": True}
+        )
+
+        assert answer["active_loop"] == "order_form"
+        assert [reply["text"] for reply in answer["replies"]] == ["Qual é o número do pedido?"]
+
+    @pytest.mark.parametrize("metadata", [{}, {"leave_form": False}, {"leave_form": "true"}])
+    def test_without_that_word_the_form_takes_its_answer(
+        self, bot: BotProcess, asking: str, metadata: dict[str, Any]
+    ) -> None:
+        answer = bot.turn(conversation_id=asking, text="o número é 1234", metadata=metadata)
+
+        assert answer["active_loop"] is None
+        assert "a caminho" in answer["replies"][0]["text"]
+
+    def test_where_no_form_asks_nothing_changes(self, bot: BotProcess, conversation: str) -> None:
+        answer = bot.turn(conversation_id=conversation, text="oi", metadata={"leave_form": True})
+
+        assert [reply["text"] for reply in answer["replies"]] == ["Olá!"]

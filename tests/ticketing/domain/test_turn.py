@@ -61,7 +61,8 @@ class TestUnderstanding:
             question="refund",
         )
 
-        assert after == Understanding(1, 1, ("refund", "cancel"))
+        offered = ("refund", "cancel")
+        assert after == Understanding(1, 1, offered, last_offered=offered)
         assert Understanding.from_json(after.to_json()) == after
 
     def test_an_understood_turn_starts_anew(self) -> None:
@@ -70,6 +71,27 @@ class TestUnderstanding:
         )
 
         assert after == Understanding(last_question="refund", times_asked=1)
+
+    def test_what_was_refused_is_not_offered_until_the_customer_brings_it_up(self) -> None:
+        asked = Understanding().after(
+            outcome="clarify", counts_as_failure=True, offered=("refund", "cancel"), question=None
+        )
+        refused = asked.answered("none_of_these")
+        assert refused.not_to_offer == ("refund", "cancel")
+
+        def understood(intent: str) -> Understanding:
+            return refused.after(
+                outcome="stay", counts_as_failure=False, offered=(), question=intent
+            )
+
+        assert understood("order_status").refused == ("refund", "cancel")
+        assert understood("refund 12345").refused == ("cancel",)
+
+    def test_what_was_chosen_may_be_offered_again(self) -> None:
+        asked = Understanding(last_offered=("refund",))
+
+        assert asked.answered("chosen").not_to_offer == ()
+        assert asked.answered(None).not_to_offer == ("refund",)
 
 
 class TestRepeatedQuestion:
