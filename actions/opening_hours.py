@@ -21,7 +21,7 @@ from handoff.business_hours import (
     next_opening,
 )
 from handoff.messages import opening_text
-from handoff.policy import HandoffPolicy
+from handoff.policy_holder import PolicyHolder
 
 _DAYS = {
     "pt": ("seg", "ter", "qua", "qui", "sex", "sáb", "dom"),
@@ -34,8 +34,8 @@ _TO = {"pt": " a ", "en": "-", "es": " a "}
 class ActionOpeningHours(Action):  # type: ignore[misc]  # the SDK has no types
     """Say whether people answer now, and the week."""
 
-    def __init__(self, policy: HandoffPolicy) -> None:
-        self._policy = policy
+    def __init__(self, policies: PolicyHolder) -> None:
+        self._policies = policies
 
     def name(self) -> str:
         """Named in the domain."""
@@ -46,7 +46,8 @@ class ActionOpeningHours(Action):  # type: ignore[misc]  # the SDK has no types
     ) -> list[EventType]:
         """Tell the hours of the default queue as of the customer's message."""
         facts = facts_of(tracker)
-        calendar = self._policy.calendar_of(self._policy.defaults.queue)
+        policy = self._policies.current()
+        calendar = policy.calendar_of(policy.defaults.queue)
         now = datetime.fromisoformat(facts.sent_at)
         dispatcher.utter_message(text=hours_text(calendar, now=now, language=facts.language))
         return []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -140,6 +140,35 @@ class ValidateOrderStatusForm(Action):  # type: ignore[misc]  # the SDK has no t
                 dispatcher.utter_message(response="utter_invalid_order_number")
             events.append(SlotSet("order_number", number))
         return events
+
+
+class ActionAskOrderNumber(Action):  # type: ignore[misc]  # the SDK has no types
+    """Ask for the number; in other words from the second time on, so that no question repeats."""
+
+    def name(self) -> str:
+        """Rasa's name for the action that asks for a slot."""
+        return "action_ask_order_number"
+
+    async def run(
+        self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
+    ) -> list[EventType]:
+        """Ask, by one of the two answers in `domain.yml`."""
+        again = _has_asked(tracker.events)
+        dispatcher.utter_message(
+            response="utter_ask_order_number_again" if again else "utter_ask_order_number"
+        )
+        return []
+
+
+def _has_asked(events: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the form that is open has asked before."""
+    for event in reversed(events):
+        if event.get("event") == "active_loop":
+            return False
+        said = (event.get("metadata") or {}).get("utter_action") or ""
+        if event.get("event") == "bot" and str(said).startswith("utter_ask_order_number"):
+            return True
+    return False
 
 
 class ActionOrderStatus(Action):  # type: ignore[misc]  # the SDK has no types

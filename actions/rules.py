@@ -17,6 +17,7 @@ from rasa_sdk.executor import CollectingDispatcher
 
 from handoff.decision import Decision
 from handoff.policy import HandoffPolicy
+from handoff.policy_holder import PolicyHolder
 from handoff.snapshot import ConversationSnapshot
 from kit.clock import Clock
 from ticketing.db.engine import Database
@@ -34,7 +35,7 @@ class RuleTools:
     """What the rule actions work with."""
 
     db: Database
-    policy: HandoffPolicy
+    policies: PolicyHolder
     clock: Clock
 
 
@@ -85,10 +86,11 @@ class ActionValidateSlotMappings(Action):  # type: ignore[misc]  # the SDK has n
         """Decide, keep the record, and tell the policy by slots."""
         facts = facts_of(tracker)
         tools = self._tools
+        policy = tools.policies.current()
         ruling = await rulings.rule(
             tools.db,
-            snapshot_from(tracker, facts, tools.policy),
-            tools.policy,
+            snapshot_from(tracker, facts, policy),
+            policy,
             model_version=str(facts.model or "unknown"),
             now=tools.clock.now(),
             correlation_id=facts.correlation_id,
@@ -125,19 +127,18 @@ class ActionHandoff(Action):  # type: ignore[misc]  # the SDK has no types
         """Hand over as the turn's decision says."""
         facts = facts_of(tracker)
         tools = self._tools
+        policy = tools.policies.current()
         ruling = await ruling_of(tools, facts)
         if ruling is not None and not ruling.decision.is_handoff:
             # A rule of the dialogue chose this action: the customer said yes to an offered person.
-            ruling = await rulings.customer_asked(
-                tools.db, ruling, tools.policy, intent=PERSON_INTENT
-            )
+            ruling = await rulings.customer_asked(tools.db, ruling, policy, intent=PERSON_INTENT)
         if ruling is None or not ruling.decision.is_handoff:
             log.warning("action.no_handoff_decided", turn_id=facts.message_id)
             return []
         opened, words = await rulings.hand_over(
             tools.db,
             ruling,
-            tools.policy,
+            policy,
             now=tools.clock.now(),
             correlation_id=facts.correlation_id,
         )
@@ -167,13 +168,14 @@ class ActionClarify(Action):  # type: ignore[misc]  # the SDK has no types
         """Ask as the turn's decision says, or to say it in other words."""
         facts = facts_of(tracker)
         tools = self._tools
+        policy = tools.policies.current()
         ruling = await ruling_of(tools, facts)
         if ruling is None or ruling.decision.outcome != "clarify":
             dispatcher.utter_message(
-                text=tools.policy.clarify.rephrase[tools.policy.languages.written(facts.language)]
+                text=policy.clarify.rephrase[policy.languages.written(facts.language)]
             )
             return []
-        message, _ = rulings.question(ruling, tools.policy)
+        message, _ = rulings.question(ruling, policy)
         buttons = [{"title": button.title, "payload": button.id} for button in message.buttons]
         dispatcher.utter_message(text=message.text, buttons=buttons)
         return []

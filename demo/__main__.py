@@ -82,6 +82,9 @@ def start(offset: timedelta) -> subprocess.Popen[str]:
         "PONTE_SIMULATOR": "on",
         "PONTE_CLOCK_OFFSET_SECONDS": str(offset.total_seconds()),
         "NOTIFICATIONS_ADMIN_PHONE": ADMIN_PHONE,
+        # Minutes are seconds here: 6 until a silent customer is reminded, 12 until the end.
+        "PONTE_SILENCE_REMINDER_MINUTES": "0.1",
+        "PONTE_SILENCE_CLOSE_MINUTES": "0.2",
     }
     return subprocess.Popen(
         [sys.executable, "-m", "ponte", "up"],

@@ -118,8 +118,10 @@ class Observer:
                 found.id, found.control, ticket, queue.key if queue else None, notices
             )
 
-    async def last_outbound(self, phone: str, *, after: datetime) -> list[Message]:
-        """What left for a phone number after a moment, apart from the bot's answers."""
+    async def last_outbound(
+        self, phone: str, *, after: datetime, by_bot: bool = False
+    ) -> list[Message]:
+        """What left for a phone number after a moment: by the bot, or by anybody else."""
         view = await self.conversation(phone)
         if view is None:
             return []
@@ -130,7 +132,7 @@ class Observer:
                     .where(
                         Message.conversation_id == view.id,
                         Message.direction == "outbound",
-                        Message.author != "bot",
+                        (Message.author == "bot") == by_bot,
                         Message.created_at >= after,
                         Message.delivery.in_(_LEFT),
                     )

@@ -67,6 +67,8 @@ class Player:
         now = self.clock.now()
         if step.agent is not None:
             turn, replies = None, await self._agent_step(conversation, step, began=began, now=now)
+        elif step.silence:
+            turn, replies = None, await self._silence(conversation, began=began, now=now)
         else:
             turn = await self._customer_step(conversation, step, began=began, now=now)
             replies = turn.replies
@@ -97,6 +99,21 @@ class Player:
         turn = await _until(lambda: self.observer.turn(wamid))
         self.timeline.turn(time.monotonic() - began, turn)
         return turn
+
+    async def _silence(
+        self, conversation: Conversation, *, began: float, now: datetime
+    ) -> list[Message]:
+        """Wait until the bot says something by itself."""
+        self.timeline.line(time.monotonic() - began, "customer", "... says nothing ...")
+
+        async def said() -> list[Message] | None:
+            phone = conversation.phone
+            return await self.observer.last_outbound(phone, after=now, by_bot=True) or None
+
+        replies = await _until(said)
+        for reply in replies:
+            self.timeline.line(time.monotonic() - began, "bot", f"to the customer: {reply.text}")
+        return replies
 
     async def _agent_step(
         self, conversation: Conversation, step: Step, *, began: float, now: datetime

@@ -38,11 +38,13 @@ class Expectation(_Strict):
 
 
 class Step(_Strict):
-    """One thing that happens: the customer writes, presses or sends, or an agent acts."""
+    """One thing that happens: the customer writes, presses, sends or is silent; an agent acts."""
 
     customer: str | None = None
     button: str | int | None = None
     sends: Literal["audio", "image", "document", "sticker", "location"] | None = None
+    silence: Literal[True] | None = None
+    """The customer does not answer until the bot says something by itself."""
     agent: Literal["take", "reply", "note", "resolve", "return-to-bot", "escalate"] | None = None
     text: str | None = None
     level: Literal["N1", "N2", "N3"] | None = None
@@ -54,11 +56,11 @@ class Step(_Strict):
     def _one_action(self) -> Step:
         given = [
             name
-            for name in ("customer", "button", "sends", "agent")
+            for name in ("customer", "button", "sends", "silence", "agent")
             if getattr(self, name) is not None
         ]
         if len(given) != 1:
-            message = "expected exactly one of customer, button, sends, agent"
+            message = "expected exactly one of customer, button, sends, silence, agent"
             raise ValueError(message)
         if self.agent in {"reply", "note", "escalate"} and not self.text:
             message = f"agent: {self.agent} needs text"

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -10,6 +11,7 @@ from rasa_sdk import Tracker
 from rasa_sdk.executor import CollectingDispatcher
 
 from actions.orders import (
+    ActionAskOrderNumber,
     ActionOrderStatus,
     FileOrders,
     HTTPOrders,
@@ -90,6 +92,32 @@ class TestOrderStatus:
         await ActionOrderStatus(orders).run(dispatcher, tracker(slots={"order_number": "9"}), {})
 
         assert dispatcher.messages[0]["buttons"][0]["payload"] == "/talk_to_person"
+
+
+class TestAskingForTheNumber:
+    def asked(self, *events: dict[str, Any]) -> str:
+        dispatcher = CollectingDispatcher()
+        talk = tracker()
+        talk.events = list(events)
+        asyncio.run(ActionAskOrderNumber().run(dispatcher, talk, {}))
+        return str(dispatcher.messages[0]["response"])
+
+    FORM: ClassVar[dict[str, Any]] = {"event": "active_loop", "name": "order_status_form"}
+    ASKED: ClassVar[dict[str, Any]] = {
+        "event": "bot",
+        "metadata": {"utter_action": "utter_ask_order_number"},
+    }
+
+    def test_the_first_time_in_full(self) -> None:
+        assert self.asked() == "utter_ask_order_number"
+        assert self.asked(self.FORM, {"event": "bot", "metadata": {}}) == "utter_ask_order_number"
+
+    def test_then_in_other_words(self) -> None:
+        other = {"event": "bot", "metadata": None}
+        assert self.asked(self.FORM, self.ASKED, other) == "utter_ask_order_number_again"
+
+    def test_a_new_form_begins_anew(self) -> None:
+        assert self.asked(self.FORM, self.ASKED, self.FORM) == "utter_ask_order_number"
 
 
 class TestDirectories:

@@ -15,6 +15,7 @@ from actions.rules import (
     NotFromPonteError,
     RuleTools,
 )
+from handoff.policy_holder import PolicyHolder
 from kit.clock import FakeClock
 from tests.ticketing.services.talk import POLICY, World, make_world
 from ticketing.db.engine import Database
@@ -71,7 +72,7 @@ def tracker(
 
 
 async def decide(world: World, seen: Tracker) -> dict[str, Any]:
-    action = ActionValidateSlotMappings(RuleTools(world.db, POLICY, world.clock))
+    action = ActionValidateSlotMappings(RuleTools(world.db, PolicyHolder(POLICY), world.clock))
     events = await action.run(CollectingDispatcher(), seen, {})
     return {event["name"]: event["value"] for event in events}
 
@@ -110,7 +111,7 @@ async def test_what_a_form_took_from_an_escalated_message_is_forgotten(world: Wo
 async def test_the_handoff_action_opens_one_ticket_however_often_it_runs(world: World) -> None:
     seen = tracker(await world.conversation(), "talk_to_person", 0.99)
     await decide(world, seen)
-    action = ActionHandoff(RuleTools(world.db, POLICY, world.clock))
+    action = ActionHandoff(RuleTools(world.db, PolicyHolder(POLICY), world.clock))
     said = []
     for _ in range(2):
         dispatcher = CollectingDispatcher()
@@ -126,7 +127,7 @@ async def test_a_yes_to_an_offered_person_is_a_request_for_one(world: World) -> 
     seen = tracker(await world.conversation(), "affirm", 0.95, text="sim")
     decided = await decide(world, seen)
 
-    events = await ActionHandoff(RuleTools(world.db, POLICY, world.clock)).run(
+    events = await ActionHandoff(RuleTools(world.db, PolicyHolder(POLICY), world.clock)).run(
         CollectingDispatcher(), seen, {}
     )
 
@@ -147,7 +148,9 @@ async def test_the_question_comes_with_its_buttons(world: World) -> None:
     await decide(world, seen)
     dispatcher = CollectingDispatcher()
 
-    await ActionClarify(RuleTools(world.db, POLICY, world.clock)).run(dispatcher, seen, {})
+    await ActionClarify(RuleTools(world.db, PolicyHolder(POLICY), world.clock)).run(
+        dispatcher, seen, {}
+    )
 
     (message,) = dispatcher.messages
     assert 2 <= len(message["buttons"]) <= 3

@@ -90,6 +90,24 @@ def test_every_intent_has_enough_examples_in_every_language(language: str, least
     assert {intent: n for intent, n in counts.items() if n < least} == {}
 
 
+def test_every_file_of_examples_is_in_the_folder_of_its_language() -> None:
+    # The importer reads the language from there; one calibration for each depends on it.
+    outside = [
+        path
+        for path in sorted((ROOT / "data/nlu").rglob("*.yml"))
+        if path.parent.name not in LANGUAGES
+    ]
+    assert [path for path in outside if "intent:" in path.read_text(encoding="utf-8")] == []
+
+
+def test_the_pipeline_is_ours_and_out_of_scope_is_the_policys() -> None:
+    config = read("config.yml")
+    (classifier,) = [c for c in config["pipeline"] if "Classifier" in c["name"]]
+    assert classifier["name"] == "bot.nlu.intent_classifier.IntentClassifier"
+    assert classifier["out_of_scope"] == read("handoff.yml")["out_of_scope"]
+    assert config["importers"] == [{"name": "bot.nlu.languages.LanguageFolderImporter"}]
+
+
 def test_no_sentence_is_an_example_of_two_intents() -> None:
     intents: dict[str, set[str]] = {}
     for _, intent, text in TRAINED:
@@ -158,5 +176,10 @@ def test_an_answer_that_offers_a_person_knows_what_yes_means(language: str) -> N
         for name, variations in DOMAIN["responses"].items()
         if any(b["payload"] == "/talk_to_person" for b in variations[column].get("buttons", []))
     }
-    menus = {"utter_greet", "utter_ask_capabilities", "utter_ask_order_number"}
+    menus = {
+        "utter_greet",
+        "utter_ask_capabilities",
+        "utter_ask_order_number",
+        "utter_ask_order_number_again",
+    }
     assert answered == offers - menus
