@@ -32,17 +32,23 @@ _DOCS_POLICY = (
 )
 
 
-def create_blueprints(deps: Deps) -> list[Blueprint]:
-    """The blueprints of `/api`; each call makes new ones with their own limits."""
+def create_blueprints(deps: Deps, *, further: tuple[Route, ...] = ()) -> list[Blueprint]:
+    """The blueprints of `/api`; each call makes new ones with their own limits.
+
+    Args:
+        deps: What the handlers work with.
+        further: Routes of packages that this one may not know, such as `training`.
+    """
+    routes = (*ROUTES, *further)
     blueprint = Blueprint("agents_api")
-    dispatcher = Dispatcher(Desk.of(deps), ROUTES)
+    dispatcher = Dispatcher(Desk.of(deps), routes)
     by_path: dict[str, dict[str, Route]] = {}
-    for route in ROUTES:
+    for route in routes:
         by_path.setdefault(route.path, {})[route.method] = route
     for number, (path, by_method) in enumerate(by_path.items()):
         _add(blueprint, dispatcher, path, by_method, name=f"operations_{number}")
     _add_unknown(blueprint)
-    _add_documentation(blueprint)
+    _add_documentation(blueprint, routes)
 
     async def harden(_request: AnyRequest, response: HTTPResponse) -> None:
         browser.harden(response, policy=browser.API_POLICY, deps=deps)
@@ -77,8 +83,8 @@ def _add_unknown(blueprint: Blueprint) -> None:
     blueprint.add_route(unknown, PREFIX, methods=_METHODS, name="root", strict_slashes=False)
 
 
-def _add_documentation(blueprint: Blueprint) -> None:
-    document = openapi_document(ROUTES)
+def _add_documentation(blueprint: Blueprint, routes: tuple[Route, ...]) -> None:
+    document = openapi_document(routes)
     described = orjson.dumps(document, option=orjson.OPT_INDENT_2)
     page = _page(document)
     styles = (_HERE / "templates" / "docs.css").read_bytes()

@@ -40,6 +40,7 @@ _NOT_FOUND_OF = {
     "ticket_id": "ticket_not_found",
     "conversation_id": "conversation_not_found",
     "agent_id": "agent_not_found",
+    "turn_id": "turn_not_found",
 }
 
 AnyRequest = Request[Any, Any]

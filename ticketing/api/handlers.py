@@ -8,14 +8,15 @@ from datetime import datetime
 
 from ticketing.api.calls import Answer, Call
 from ticketing.domain.enums import TicketStatus
-from ticketing.http.schemas import TicketQuery
-from ticketing.services import agents, ticket_list, views
+from ticketing.http.schemas import DecisionQuery, TicketQuery
+from ticketing.services import agents, explanations, reviews, ticket_list, views
 from ticketing.services.agents import AgentView
+from ticketing.services.reviews import Judgement
 from ticketing.services.sessions import LoggedIn
 from ticketing.services.ticket_list import TicketFilter
 from ticketing.services.ticket_release import release_tickets
 from ticketing.services.ticket_targets import Target
-from ticketing.services.views import DecisionView, QueueView
+from ticketing.services.views import QueueView
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,6 @@ class Agents:
     """All agents, also disabled ones."""
 
     agents: tuple[AgentView, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Decisions:
-    """The newest decision records of a conversation, oldest first."""
-
-    decisions: tuple[DecisionView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +213,43 @@ async def reopen(call: Call) -> Answer:
     return Answer(await call.desk.tickets.reopen(call.order, reason=call.body.reason))
 
 
+async def review_ticket(call: Call) -> Answer:
+    """POST /tickets/{ticket_id}/review."""
+    deps = call.desk.deps
+    async with deps.db.transaction() as session:
+        done = await reviews.review_ticket(
+            session,
+            call.ids["ticket_id"],
+            _judgement(call),
+            actor=call.actor,
+            policy=deps.policy.current(),
+            now=deps.clock.now(),
+            correlation_id=call.correlation_id,
+        )
+    return Answer(done)
+
+
+async def review_turn(call: Call) -> Answer:
+    """POST /conversations/{conversation_id}/turns/{turn_id}/review."""
+    deps = call.desk.deps
+    async with deps.db.transaction() as session:
+        done = await reviews.review_turn(
+            session,
+            call.ids["conversation_id"],
+            call.ids["turn_id"],
+            _judgement(call),
+            actor=call.actor,
+            policy=deps.policy.current(),
+            now=deps.clock.now(),
+            correlation_id=call.correlation_id,
+        )
+    return Answer(done)
+
+
+def _judgement(call: Call) -> Judgement:
+    return Judgement(call.body.verdict, call.body.true_intent, call.body.note)
+
+
 async def get_conversation(call: Call) -> Answer:
     """GET /conversations/{conversation_id}."""
     async with call.desk.deps.db.transaction() as session:
@@ -230,11 +261,34 @@ async def get_conversation(call: Call) -> Answer:
 
 async def get_decisions(call: Call) -> Answer:
     """GET /conversations/{conversation_id}/decisions."""
+    query: DecisionQuery = call.query
     async with call.desk.deps.db.transaction() as session:
-        found = await views.conversation_view(
-            session, call.ids["conversation_id"], actor=call.actor
+        found = await explanations.conversation_decisions(
+            session,
+            call.ids["conversation_id"],
+            actor=call.actor,
+            policy=call.desk.deps.policy.current(),
+            language=query.language,
+            limit=query.limit,
+            cursor=query.cursor,
         )
-    return Answer(Decisions(found.decisions))
+    return Answer(found)
+
+
+async def get_ticket_decisions(call: Call) -> Answer:
+    """GET /tickets/{ticket_id}/decisions."""
+    query: DecisionQuery = call.query
+    async with call.desk.deps.db.transaction() as session:
+        found = await explanations.ticket_decisions(
+            session,
+            call.ids["ticket_id"],
+            actor=call.actor,
+            policy=call.desk.deps.policy.current(),
+            language=query.language,
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+    return Answer(found)
 
 
 async def list_queues(call: Call) -> Answer:

@@ -15,6 +15,8 @@ from ticketing.api.calls import Answer, Call, Route
 from ticketing.domain.enums import Role
 from ticketing.http import schemas
 from ticketing.services.agents import AgentView
+from ticketing.services.explanations import DecisionPage
+from ticketing.services.reviews import ReviewView
 from ticketing.services.ticket_list import TicketPage
 from ticketing.services.tickets import Done
 from ticketing.services.views import ConversationView, TicketDetail
@@ -131,6 +133,21 @@ ROUTES: tuple[Route, ...] = (
         schemas.ReopenBody, example={"reason": "O problema voltou"},
     ),
     Route(
+        "POST", "/tickets/{ticket_id}/review", "review_ticket", "Reviews",
+        "Judge the handoff that opened a ticket: right, needless or late; harmless to repeat",
+        Role.AGENT, handlers.review_ticket, ReviewView, body=schemas.ReviewBody,
+        codes=("ticket_not_found", "not_visible"),
+        example={"verdict": "wrong", "true_intent": "order_status"},
+    ),
+    Route(
+        "POST", "/conversations/{conversation_id}/turns/{turn_id}/review",
+        "review_turn", "Reviews",
+        "Judge any decided turn, also one that the bot kept",
+        Role.AGENT, handlers.review_turn, ReviewView, body=schemas.ReviewBody,
+        codes=("conversation_not_found", "turn_not_found", "not_visible"),
+        example={"verdict": "late", "note": "Cliente pediu ajuda duas vezes"},
+    ),
+    Route(
         "GET", "/conversations/{conversation_id}", "get_conversation", "Conversations",
         "A conversation: control, messages, decisions",
         Role.AGENT, handlers.get_conversation, ConversationView,
@@ -138,9 +155,15 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "GET", "/conversations/{conversation_id}/decisions", "get_decisions", "Conversations",
-        "What the handoff rules decided on each turn, with every rule's values",
-        Role.AGENT, handlers.get_decisions, handlers.Decisions,
+        "What the handoff rules decided on each turn, with every rule's values, and why",
+        Role.AGENT, handlers.get_decisions, DecisionPage, query=schemas.DecisionQuery,
         codes=("conversation_not_found", "not_visible"),
+    ),
+    Route(
+        "GET", "/tickets/{ticket_id}/decisions", "get_ticket_decisions", "Tickets",
+        "Why this ticket: the decisions of its conversation, explained",
+        Role.AGENT, handlers.get_ticket_decisions, DecisionPage, query=schemas.DecisionQuery,
+        codes=("ticket_not_found", "not_visible"),
     ),
     Route(
         "GET", "/queues", "list_queues", "Queues", "The queues, with what waits in them",

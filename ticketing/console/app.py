@@ -26,7 +26,8 @@ from ticketing.http.deps import Deps
 from ticketing.http.desk import Desk
 from ticketing.http.problems import Problem, ProblemError, problem_of
 from ticketing.http.rate_limit import ANONYMOUS, LOGIN, SESSION, RateLimiter, whole_seconds
-from ticketing.services import agents, ticket_list, views
+from ticketing.services import agents, reviews, ticket_list, views
+from ticketing.services.reviews import Judgement
 from ticketing.services.sessions import LoggedIn
 from ticketing.services.ticket_list import InvalidCursorError, Sort, TicketFilter
 from ticketing.services.ticket_work import TicketNotFoundError
@@ -315,7 +316,10 @@ async def _ticket_page(
         detail = await views.ticket_detail(session, _ticket_id(request), actor=who.actor)
         queues = await ticket_list.list_queues(session, actor=who.actor)
         people = await agents.list_agents(session) if who.actor.supervises else ()
-    page = console.pages.ticket(visit, detail, queues=queues, agents=people, typed=typed or {})
+        review = await reviews.own_review(session, detail.ticket.id, actor=who.actor)
+    page = console.pages.ticket(
+        visit, detail, queues=queues, agents=people, typed=typed or {}, review=review
+    )
     return html(page, status=status)
 
 
@@ -346,7 +350,8 @@ async def _act(console: _Console, request: AnyRequest, visit: Visit) -> HTTPResp
             expected_version=_version(fields.get("expected_version")),
         )
         levels = {queue.key: queue.level for queue in queues}
-        await act(Form(console.desk.tickets, order, detail.ticket, levels, fields))
+        judge = _judging(console, order)
+        await act(Form(console.desk.tickets, order, detail.ticket, levels, fields, judge))
     except TicketNotFoundError:
         raise
     except Exception as error:  # noqa: BLE001 - shown on the ticket's page, with what was typed
@@ -359,6 +364,22 @@ async def _act(console: _Console, request: AnyRequest, visit: Visit) -> HTTPResp
     # After handing a ticket to a foreign queue its page is no longer theirs to see.
     target = "/console" if leaves else f"/console/tickets/{ticket_id}?done={action}"
     return redirect(target, status=303)
+
+
+def _judging(console: _Console, order: Order) -> Callable[[Judgement], Awaitable[object]]:
+    async def judge(judgement: Judgement) -> object:
+        async with console.deps.db.transaction() as session:
+            return await reviews.review_ticket(
+                session,
+                order.ticket_id,
+                judgement,
+                actor=order.actor,
+                policy=console.deps.policy.current(),
+                now=console.deps.clock.now(),
+                correlation_id=order.correlation_id,
+            )
+
+    return judge
 
 
 async def _unknown(_console: _Console, _request: AnyRequest, visit: Visit) -> HTTPResponse:

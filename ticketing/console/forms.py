@@ -12,6 +12,7 @@ from ticketing.domain.enums import Level, TicketStatus
 from ticketing.domain.ticket import LEVELS
 from ticketing.http import schemas
 from ticketing.http.problems import ProblemError, problem_of_validation
+from ticketing.services.reviews import Judgement
 from ticketing.services.ticket_targets import Target
 from ticketing.services.tickets import Order, TicketService
 from ticketing.services.views import TicketSummary
@@ -28,6 +29,8 @@ class Form:
     ticket: TicketSummary
     queue_levels: Mapping[str, str]
     fields: Mapping[str, str]
+    judge: Callable[[Judgement], Awaitable[object]]
+    """Stores what this person thinks of the ticket's handoff."""
 
     def read(self, model: type[BaseModel], *names: str) -> Any:
         """The named fields through a model of the API; empty fields count as not given.
@@ -111,6 +114,11 @@ async def _reopen(form: Form) -> None:
     await form.tickets.reopen(form.order, reason=body.reason)
 
 
+async def _review(form: Form) -> None:
+    body = form.read(schemas.ReviewBody, "verdict", "true_intent", "note")
+    await form.judge(Judgement(body.verdict, body.true_intent, body.note))
+
+
 ACTIONS: Mapping[str, Callable[[Form], Awaitable[None]]] = {
     "take": _take,
     "reply": _reply,
@@ -122,5 +130,6 @@ ACTIONS: Mapping[str, Callable[[Form], Awaitable[None]]] = {
     "return-to-bot": _return_to_bot,
     "close": _close,
     "reopen": _reopen,
+    "review": _review,
 }
 """Action in the form's address to what it does."""

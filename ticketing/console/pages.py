@@ -17,6 +17,7 @@ from ticketing.console import texts
 from ticketing.console.display import Display, tick, visible
 from ticketing.console.explanation import explain
 from ticketing.domain.enums import Control, Level, Priority, Severity, TicketStatus
+from ticketing.domain.review import Verdict
 from ticketing.domain.ticket import (
     OPEN_STATUSES,
     Actor,
@@ -27,6 +28,7 @@ from ticketing.domain.ticket import (
 )
 from ticketing.http.deps import Deps
 from ticketing.services.agents import AgentView
+from ticketing.services.reviews import ReviewView
 from ticketing.services.sessions import LoggedIn
 from ticketing.services.ticket_list import DeskCounts, TicketPage
 from ticketing.services.views import EventView, QueueView, TicketDetail, TicketSummary
@@ -104,6 +106,7 @@ class Pages:
         queues: tuple[QueueView, ...],
         agents: tuple[AgentView, ...],
         typed: Mapping[str, str],
+        review: ReviewView | None,
     ) -> str:
         """The page of a ticket."""
         actor = self._actor(visit)
@@ -114,6 +117,9 @@ class Pages:
             detail=detail,
             may=may,
             over=detail.ticket.status not in OPEN_STATUSES,
+            review=review,
+            verdicts=[item.value for item in Verdict],
+            intent_options=list(self._deps.policy.current().intents),
             typed={"reply": "", "note": "", **typed},
             new_key=new_token,
             other_queues=[queue for queue in queues if queue.key != detail.ticket.queue],
@@ -177,7 +183,7 @@ class Pages:
         return [(item.value, self.say(visit, f"{group}.{item.value}")) for item in enum]
 
     def _queue_name(self, visit: Visit, key: str, stored: str) -> str:
-        queue = self._deps.policy.queues.get(key)
+        queue = self._deps.policy.current().queues.get(key)
         return stored if queue is None else queue.names.get(visit.language, stored)
 
     def _render(self, template: str, visit: Visit, **facts: Any) -> str:
@@ -248,7 +254,7 @@ class Words:
 
     def intent(self, intent: str) -> str:
         """What customers read on the button of this intent."""
-        return self.deps.policy.intent_title(intent, language=self.language)
+        return self.deps.policy.current().intent_title(intent, language=self.language)
 
     def language_name(self, code: str) -> str:
         """Name of a language."""
@@ -277,7 +283,7 @@ class Words:
 
     def _value(self, name: str, value: str) -> str:
         if name == "queue":
-            queue = self.deps.policy.queues.get(value)
+            queue = self.deps.policy.current().queues.get(value)
             return value if queue is None else queue.names.get(self.language, value)
         return self._of(name, value, value)
 

@@ -44,6 +44,11 @@ def with_driver(url: str) -> str:
     return f"postgresql+psycopg://{rest}"
 
 
+def without_driver(url: str) -> str:
+    """The same URL as libpq reads it, for a connection beside SQLAlchemy."""
+    return f"postgresql://{url.split('://', 1)[1]}"
+
+
 class Database:
     """Sessions for services: `async with db.transaction() as session`."""
 

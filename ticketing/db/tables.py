@@ -167,6 +167,11 @@ class Conversation(Base):
             unique=True,
             postgresql_where=sql("lifecycle = 'open'"),
         ),
+        Index(
+            "ix_conversations_silence",
+            "silence_due_at",
+            postgresql_where=sql("silence_due_at IS NOT NULL"),
+        ),
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
@@ -185,6 +190,12 @@ class Conversation(Base):
     """The open clarifying question: options, the original turn, how many were asked."""
     understanding: Mapped[JSON] = mapped_column(default=dict)
     """Counters the rules read: failures, clarifications_asked, already_offered, last_question."""
+    waiting: Mapped[JSON | None]
+    """The open question the customer has not answered (`ticketing.domain.waiting`)."""
+    silence_due_at: Mapped[datetime | None]
+    """When a silent customer is reminded of it, or it ends; None: nothing is due."""
+    leave_form: Mapped[bool] = mapped_column(Boolean, default=False, server_default=sql("false"))
+    """A form of Rasa's was left here; Rasa leaves it before the next turn it runs."""
     last_customer_message_at: Mapped[datetime | None]
     last_message_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
@@ -275,7 +286,12 @@ class Turn(Base):
     attempts: Mapped[int] = mapped_column(Integer, default=0)
     finished_at: Mapped[datetime | None]
     outcome: Mapped[str | None]
-    """answered | clarified | handed_off | to_agent | ignored."""
+    """answered | clarified | handed_off | to_agent | ignored | merged."""
+    after: Mapped[JSON | None]
+    """What the turn left in its conversation (`ticketing.domain.replay.STATE`), so that a replay
+    can tell where a conversation went another way. Empty in turns of older releases."""
+    merged_into: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("turns.id"), index=True)
+    """The turn that answers this message too, when many waited at once."""
     correlation_id: Mapped[str]
 
 
@@ -285,6 +301,7 @@ class Decision(Base):
     __tablename__ = "decisions"
     __table_args__ = (
         CheckConstraint("outcome IN ('stay', 'clarify', 'handoff')", name="outcome_is_known"),
+        Index("ix_decisions_created", "created_at", "id"),  # the backtest reads in this order
     )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
@@ -294,6 +311,12 @@ class Decision(Base):
     reason: Mapped[str | None]
     rule: Mapped[str]
     """rule@policy version."""
+    level: Mapped[str | None]
+    """With `queue`, `priority` and `understanding` a copy out of `decision`, which is big: reports
+    read these alone. Empty in records of older releases."""
+    queue: Mapped[str | None]
+    priority: Mapped[str | None]
+    understanding: Mapped[str | None]
     snapshot: Mapped[JSON]
     decision: Mapped[JSON]
     versions: Mapped[JSON]

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from handoff.policy import HandoffPolicy
+from handoff.policy_holder import PolicyHolder
 from kit.clock import Clock
 from ticketing.db.engine import Database
 from ticketing.services.sessions import ABSOLUTE, IDLE
@@ -40,7 +40,7 @@ class Deps:
         db: Where everything is.
         clock: For `now`.
         wake: Told the id of every message to the customer after its commit.
-        policy: Names of queues and intents, SLA targets, calendars.
+        policy: The one in force: names of queues and intents, SLA targets, calendars.
         public_url: Its host is accepted as origin, besides the host a request was sent to; with
             https, cookies are sent over https only.
         session_idle: A login that was not used for so long is over.
@@ -51,7 +51,7 @@ class Deps:
     db: Database
     clock: Clock
     wake: Callable[[uuid.UUID], None]
-    policy: HandoffPolicy
+    policy: PolicyHolder
     public_url: str = ""
     session_idle: timedelta = IDLE
     session_absolute: timedelta = ABSOLUTE
@@ -65,7 +65,7 @@ class Deps:
         db: Database,
         clock: Clock,
         wake: Callable[[uuid.UUID], None],
-        policy: HandoffPolicy,
+        policy: PolicyHolder,
     ) -> Self:
         """The dependencies as the settings want them."""
         return cls(

@@ -18,6 +18,7 @@ from sanic.response import raw
 
 from ticketing.domain.enums import UnknownValueError
 from ticketing.domain.login import WeakPasswordError
+from ticketing.domain.review import ReviewRefusedError
 from ticketing.domain.ticket import (
     AlreadyTakenError,
     InvalidTransitionError,
@@ -31,6 +32,7 @@ from ticketing.services.agents import (
 )
 from ticketing.services.control import ControlError, ConversationNotFoundError
 from ticketing.services.repeats import KeyReusedError
+from ticketing.services.reviews import TurnNotFoundError
 from ticketing.services.sessions import LoginRefusedError
 from ticketing.services.ticket_list import InvalidCursorError
 from ticketing.services.ticket_targets import UnknownTargetError
@@ -53,10 +55,13 @@ CODES: Mapping[str, tuple[int, str]] = {
     "ticket_not_found": (404, "There is no such ticket"),
     "conversation_not_found": (404, "There is no such conversation"),
     "agent_not_found": (404, "There is no such agent"),
+    "turn_not_found": (404, "There is no such turn"),
+    "candidate_not_found": (404, "There is no such candidate"),
     "method_not_allowed": (405, "The address does not know this method"),
     "already_taken": (409, "Somebody else has taken it"),
     "invalid_transition": (409, "The ticket's state does not admit this"),
     "version_conflict": (409, "The ticket has changed meanwhile"),
+    "candidate_decided": (409, "The candidate was decided before"),
     "agent_exists": (409, "There is such an agent already"),
     "last_admin": (409, "The last admin stays"),
     "too_large": (413, "The body is too large"),
@@ -64,6 +69,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "invalid_value": (422, "A value is not allowed"),
     "idempotency_key_reused": (422, "The idempotency key belongs to another request"),
     "rate_limited": (429, "Too many requests"),
+    "training_data_missing": (503, "The training data cannot be read or written here"),
     "internal_error": (500, "Something went wrong on our side"),
 }
 """Every code with its HTTP status and title; the documentation lists them."""
@@ -138,6 +144,8 @@ _BY_ERROR: tuple[tuple[type[Exception], str], ...] = (
     (TicketNotFoundError, "ticket_not_found"),
     (ConversationNotFoundError, "conversation_not_found"),
     (AgentNotFoundError, "agent_not_found"),
+    (TurnNotFoundError, "turn_not_found"),
+    (ReviewRefusedError, "invalid_value"),
     (AgentExistsError, "agent_exists"),
     (LastAdminError, "last_admin"),
     (AlreadyTakenError, "already_taken"),

@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from channels.message import MAX_TEXT
 from ticketing.domain.enums import Level, Priority, Role, Severity, TicketStatus
 from ticketing.domain.login import MAX_PASSWORD
+from ticketing.domain.review import Verdict
+from ticketing.services.explanations import DEFAULT_DECISIONS, MAX_DECISIONS
 from ticketing.services.ticket_list import DEFAULT_PAGE, MAX_PAGE, Sort
 
 MAX_REASON = 500
@@ -161,6 +163,22 @@ class ReopenBody(Strict):
     expected_version: Version = None
 
 
+class ReviewBody(Strict):
+    """Judge a decision of the bot. A second judgement by the same person replaces the first."""
+
+    verdict: Annotated[
+        Verdict,
+        Field(
+            description="right; wrong: no person was needed; late: a person was needed earlier, "
+            "or, of a turn that the bot kept, here."
+        ),
+    ]
+    true_intent: Annotated[
+        Key | None, Field(description="What the customer meant: an intent of handoff.yml.")
+    ] = None
+    note: Reason | None = None
+
+
 class NewAgentBody(BaseModel):
     """A new person."""
 
@@ -181,6 +199,18 @@ def _split(value: Any) -> Any:
     """`a,b` and repeated parameters alike."""
     parts = value if isinstance(value, list) else [value]
     return [word for part in parts for word in str(part).split(",") if word]
+
+
+class DecisionQuery(Strict):
+    """Which decisions, and in which language they are explained."""
+
+    language: Annotated[
+        Literal["pt", "en", "es"], Field(description="Language of the explanation.")
+    ] = "pt"
+    limit: Annotated[int, Field(ge=1, le=MAX_DECISIONS)] = DEFAULT_DECISIONS
+    cursor: Annotated[
+        uuid.UUID | None, Field(description="`next_cursor` of the page before: older decisions.")
+    ] = None
 
 
 class TicketQuery(Strict):

@@ -311,3 +311,34 @@ async def test_logging_out_ends_the_session_on_the_server(desk: Desk, browser: B
     await browser.go("/console")
     await browser.go("/console/logout", form={"csrf": browser.csrf})
     assert await desk.all_sessions() == []
+
+
+async def test_an_agent_says_whether_the_handoff_was_right_and_may_think_again(
+    desk: Desk, browser: Browser
+) -> None:
+    await desk.agent("ana")
+    ticket_id = await desk.ticket()
+    await browser.log_in("ana")
+    await browser.go(f"/console/tickets/{ticket_id}")
+    assert "Esta transferência foi certa?" in browser.page
+    for verdict in ("wrong", "right"):
+        form = {"csrf": browser.csrf, "verdict": verdict, "true_intent": "order_status"}
+        response = await browser.go(f"/console/tickets/{ticket_id}/review", form=form)
+        assert response.status == 303
+        await browser.go(response.headers["location"])
+        assert "Avaliação salva." in browser.page
+    assert re.search(r'value="right" class="chosen"', browser.page)
+    assert '<option value="order_status" selected>' in browser.page
+    assert "Ana avaliou a transferência" in browser.page
+
+
+async def test_a_review_of_an_unknown_kind_is_refused_on_the_page(
+    desk: Desk, browser: Browser
+) -> None:
+    await desk.agent("ana")
+    ticket_id = await desk.ticket()
+    await browser.log_in("ana")
+    await browser.go(f"/console/tickets/{ticket_id}")
+    form = {"csrf": browser.csrf, "verdict": "perhaps"}
+    response = await browser.go(f"/console/tickets/{ticket_id}/review", form=form)
+    assert response.status == 422

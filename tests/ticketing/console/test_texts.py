@@ -16,6 +16,7 @@ from ticketing.domain.enums import (
     Severity,
     TicketStatus,
 )
+from ticketing.domain.review import Verdict
 
 TEMPLATES = Path(texts.__file__).parent / "templates"
 DEFAULT = texts.catalogue("pt")
@@ -56,6 +57,7 @@ def test_every_code_that_a_page_can_show_has_words() -> None:
         ("delivery", DeliveryState),
     ):
         wanted |= {f"{group}.{item.value}" for item in enum}
+    wanted |= {f"verdict.{item.value}" for item in Verdict}
     wanted |= {f"done.{action}" for action in forms.ACTIONS}
     wanted |= {f"list.{tab}" for tab in app._TABS}
     assert wanted <= set(DEFAULT)

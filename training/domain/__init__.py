@@ -1,0 +1,1 @@
+"""Pure parts: removing personal data, similarity, what a record teaches, comparing two models."""

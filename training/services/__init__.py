@@ -1,0 +1,1 @@
+"""Collecting candidates, deciding them, and what the reviews say, one transaction each."""
