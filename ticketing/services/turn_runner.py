@@ -93,18 +93,6 @@ class TurnRunner:
         facts = self._facts(turn, asked, await self._available())
         return await self._locally(turn, facts, Parse(), asked, trigger="bot_unavailable")
 
-    async def _before_bot(
-        self, turn: ClaimedTurn, asked: TurnInput, facts: TurnFacts
-    ) -> Conclusion | None:
-        """What needs no bot: its language, what it cannot read, Ponte's own questions."""
-        if turn.language.requested:
-            return language_question.confirm(turn, self.policy)
-        if language_question.must_be_asked(turn, asked, self.policy):
-            return language_question.ask(turn)
-        if turn.kind not in READABLE_KINDS:
-            return await self._locally(turn, facts, Parse(), asked)
-        return None if asked.own is None else await self._own(turn, facts, asked.own)
-
     async def _own(self, turn: ClaimedTurn, facts: TurnFacts, own: str) -> Conclusion | None:
         """What Ponte answers itself; None when the bot has to (no rule hands over a request)."""
         intent = own_answers.intent_of(own, self.policy)
