@@ -47,12 +47,14 @@ train: ## train the assistant's model when data/, domain.yml, config.yml or bot/
 	@$(BOT_PY) scripts/train_model.py
 
 assistant-test: train ## validate the training data and run the assistant's test stories
+	$(BOT_PY) scripts/check_titles.py domain.yml
 	$(BOT_PY) -m rasa data validate --fail-on-warnings --domain domain.yml --data data
 	$(BOT_PY) -m rasa test core --model models/ponte.tar.gz --stories tests/rasa/test_stories.yml --out .ponte/rasa-test --fail-on-prediction-errors
 
-bench: ## measure Ponte beside plain Rasa, and print the ratios
+bench: ## measure Ponte beside plain Rasa, and how well it understands (public sets: PONTE_DATASETS_DIR)
 	@$(SETUP) server bot
 	@$(PY) -m benchmarks.turns
+	@$(PY) -m benchmarks.nlu
 
 faults: ## kill every process in the middle of 200 conversations each, and count (takes minutes)
 	@$(SETUP) test bot

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from handoff.decision import ConditionResult, Decision, RuleEvaluation
+from handoff.policy import HandoffPolicy
 from handoff.snapshot import ConversationSnapshot
+from handoff.what_if import WhatIf, what_if
 
 _RUNNERS_UP = 3  # of the ranking; the whole of it is in the record
 
@@ -37,6 +39,8 @@ class _Words:
     alternative: str
     suppressed: str
     versions: str
+    changes: str
+    change: str
 
 
 _WORDS: Mapping[str, _Words] = {
@@ -64,11 +68,13 @@ _WORDS: Mapping[str, _Words] = {
         opens="The team was closed; it opens {opening}.",
         condition="{fact} was {seen} (wanted: {wanted})",
         always="no other rule matched",
-        others="Why not the rules before it:",
+        others="Why not the rules before it, the nearest first:",
         rejected="  {rule}: {conditions}",
         alternative="; nor ",
         suppressed="Matched too, but lower in the order: {rules}.",
         versions="Policy {policy} version {version}; calendar {calendar}; message time {clock}.",
+        changes="What would have changed it:",
+        change="  {fact} {value}: {outcome}{queue} (rule {rule})",
     ),
     "pt": _Words(
         outcomes={
@@ -94,12 +100,14 @@ _WORDS: Mapping[str, _Words] = {
         opens="A equipe estava fechada; abre em {opening}.",
         condition="{fact} era {seen} (esperado: {wanted})",
         always="nenhuma outra regra se aplicou",
-        others="Por que não as regras anteriores:",
+        others="Por que não as regras anteriores, a mais próxima primeiro:",
         rejected="  {rule}: {conditions}",
         alternative="; nem ",
         suppressed="Também se aplicavam, mas vêm depois na ordem: {rules}.",
         versions="Política {policy} versão {version}; calendário {calendar}; "
         "hora da mensagem {clock}.",
+        changes="O que teria mudado o resultado:",
+        change="  {fact} {value}: {outcome}{queue} (regra {rule})",
     ),
     "es": _Words(
         outcomes={
@@ -125,23 +133,33 @@ _WORDS: Mapping[str, _Words] = {
         opens="El equipo estaba cerrado; abre el {opening}.",
         condition="{fact} era {seen} (se esperaba: {wanted})",
         always="ninguna otra regla se cumplió",
-        others="Por qué no las reglas anteriores:",
+        others="Por qué no las reglas anteriores, la más cercana primero:",
         rejected="  {rule}: {conditions}",
         alternative="; ni ",
         suppressed="También se cumplían, pero van después en el orden: {rules}.",
         versions="Política {policy} versión {version}; calendario {calendar}; "
         "hora del mensaje {clock}.",
+        changes="Qué habría cambiado el resultado:",
+        change="  {fact} {value}: {outcome}{queue} (regla {rule})",
     ),
 }
 
 
-def explain(decision: Decision, snapshot: ConversationSnapshot, language: str = "en") -> str:
+def explain(
+    decision: Decision,
+    snapshot: ConversationSnapshot,
+    language: str = "en",
+    *,
+    policy: HandoffPolicy | None = None,
+) -> str:
     """Why this outcome, why no other rule, and with which versions and clock.
 
     Args:
         decision: What was decided.
         snapshot: What it was decided on.
         language: "en", "pt" or "es"; another one reads English.
+        policy: What it was decided by, to say what would have changed the outcome; None, or one of
+            another version: that is left out.
     """
     spoken = _WORDS.get(language, _WORDS["en"])
     return "\n".join(
@@ -149,6 +167,7 @@ def explain(decision: Decision, snapshot: ConversationSnapshot, language: str = 
             *_outcome_lines(decision, spoken),
             *_evidence_lines(decision, snapshot, spoken),
             *_other_lines(decision, spoken),
+            *_change_lines(changes(decision, snapshot, policy), spoken),
             spoken.versions.format(
                 policy=decision.policy,
                 version=decision.policy_version,
@@ -220,10 +239,40 @@ def _other_lines(decision: Decision, spoken: _Words) -> Iterator[str]:
     rejected = decision.evaluations[:position]
     if rejected:
         yield spoken.others
-    for item in rejected:
+    for item in sorted(rejected, key=missing):
         yield spoken.rejected.format(rule=item.rule, conditions=_unmet(item, spoken))
     if decision.suppressed:
         yield spoken.suppressed.format(rules=", ".join(decision.suppressed))
+
+
+def missing(evaluation: RuleEvaluation) -> int:
+    """How many conditions a rule lacked to match, in the alternative that lacked the fewest."""
+    return min(
+        (sum(not one.met for one in conditions) for conditions in _alternatives(evaluation)),
+        default=0,
+    )
+
+
+def changes(
+    decision: Decision, snapshot: ConversationSnapshot, policy: HandoffPolicy | None
+) -> tuple[WhatIf, ...]:
+    """What would have changed the outcome; nothing without the policy that decided."""
+    if policy is None or policy.version != decision.policy_version:
+        return ()
+    return what_if(snapshot, policy)
+
+
+def _change_lines(found: Sequence[WhatIf], spoken: _Words) -> Iterator[str]:
+    if found:
+        yield spoken.changes
+    for item in found:
+        yield spoken.change.format(
+            fact=item.fact,
+            value=item.value,
+            outcome=spoken.outcomes.get(item.outcome, item.outcome),
+            queue="" if item.queue is None else f", {item.queue}",
+            rule=item.rule,
+        )
 
 
 def _met(evaluation: RuleEvaluation, spoken: _Words) -> str:
@@ -251,4 +300,75 @@ def _joined(conditions: Sequence[ConditionResult], spoken: _Words) -> str:
     return ", ".join(
         spoken.condition.format(fact=item.fact, seen=item.seen, wanted=item.wanted)
         for item in conditions
+    )
+
+
+# -- the same as values -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A rule before the winner that did not match.
+
+    Attributes:
+        rule: Its id.
+        missing: Conditions it lacked, in the alternative that lacked the fewest.
+        conditions: Those that were not met, of all alternatives.
+    """
+
+    rule: str
+    missing: int
+    conditions: tuple[ConditionResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """Why this outcome, and why not another.
+
+    Attributes:
+        outcome: What happened.
+        rule: Which rule decided.
+        reason: Its reason code.
+        because: The conditions that made it match; empty for a rule that always matches.
+        not_these: The rules before it, the nearest to a match first.
+        suppressed: Rules that matched too and stand below it.
+        what_if: Single changes that would have led to another outcome.
+    """
+
+    outcome: str
+    rule: str
+    reason: str
+    because: tuple[ConditionResult, ...]
+    not_these: tuple[Miss, ...]
+    suppressed: tuple[str, ...]
+    what_if: tuple[WhatIf, ...]
+
+
+def explained(
+    decision: Decision, snapshot: ConversationSnapshot, *, policy: HandoffPolicy | None = None
+) -> Explained:
+    """What `explain` says, for programs; the arguments are the same."""
+    rules = [item.rule for item in decision.evaluations]
+    position = rules.index(decision.rule) if decision.rule in rules else len(rules)
+    rejected = sorted(decision.evaluations[:position], key=missing)
+    because: list[ConditionResult] = []
+    if position < len(rules):
+        winner = decision.evaluations[position]
+        held = (one for one in _alternatives(winner) if all(item.met for item in one))
+        because = next(held, [])
+    return Explained(
+        outcome=decision.outcome,
+        rule=decision.rule,
+        reason=decision.reason,
+        because=tuple(because),
+        not_these=tuple(
+            Miss(
+                item.rule,
+                missing(item),
+                tuple(one for one in item.conditions if not one.met),
+            )
+            for item in rejected
+        ),
+        suppressed=decision.suppressed,
+        what_if=changes(decision, snapshot, policy),
     )

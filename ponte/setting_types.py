@@ -146,6 +146,10 @@ Host = Annotated[
 Port = Annotated[
     int, Field(description="a port number from 0 (any free one) to 65535", ge=0, le=65535)
 ]
+Minutes = Annotated[
+    float, Field(description="minutes, from 0 to 1380, fractions allowed", ge=0, le=1380)
+]
+"""1380: an hour less than WhatsApp's window of 24 hours, after which nothing could be said."""
 Hours = Annotated[float, Field(description="hours, more than 0 and at most 24", gt=0, le=24)]
 PositiveSeconds = Annotated[float, Field(description="seconds, from 0.1 to 600", ge=0.1, le=600)]
 Milliseconds = Annotated[

@@ -17,13 +17,14 @@ from typing import Annotated, Any, Literal, Self
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from handoff.silence import SilenceTimes
 from ponte import setting_types as kinds
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder: relative paths in settings start here, wherever the command runs."""
 
 _PREFIXES = ("PONTE_", "WHATSAPP_", "SMTP_", "TWILIO_", "FCM_", "SLA_", "DLQ_", "NOTIFICATIONS_")
-_NOT_SETTINGS = frozenset({"PONTE_ENV_FILE", "PONTE_SPECS_DIR"})
+_NOT_SETTINGS = frozenset({"PONTE_ENV_FILE", "PONTE_SPECS_DIR", "PONTE_DATASETS_DIR"})
 
 
 class SettingsError(Exception):
@@ -84,6 +85,8 @@ class Settings(BaseModel):
     ponte_bot_url: kinds.HttpUrl = ""
     ponte_bot_secret: kinds.Secret = _UNSET
     ponte_actions_url: kinds.HttpUrl = ""
+    ponte_allow_public_bind: Annotated[bool, Field(description="true or false")] = False
+    ponte_model_key: kinds.PlainSecret = _UNSET
     ponte_session_hours: kinds.Hours = 8.0
     ponte_log_format: Annotated[
         Literal["console", "json"], Field(description="console or json")
@@ -101,6 +104,10 @@ class Settings(BaseModel):
         str, Field(description="a name of letters, digits and hyphens", pattern=r"^[A-Za-z0-9-]*$")
     ] = ""
     ponte_bot_unavailable_after_seconds: kinds.PositiveSeconds = 5.0
+    ponte_silence_reminder_minutes: kinds.Minutes = 5.0
+    ponte_silence_close_minutes: kinds.Minutes = 10.0
+    ponte_policy_check_seconds: kinds.PositiveSeconds = 2.0
+    ponte_agent_capacity: kinds.Count = 10
     ponte_metrics_token: kinds.Secret = _UNSET
     ponte_trusted_proxies: kinds.Networks = ()
     # -- WhatsApp Cloud API
@@ -222,6 +229,12 @@ class Settings(BaseModel):
             together.append(("smtp_host", "smtp_from"))
         if not self.simulator_on:
             together.append(_WHATSAPP)
+        close, reminder = self.ponte_silence_close_minutes, self.ponte_silence_reminder_minutes
+        if close <= reminder:
+            problems.append(
+                f"PONTE_SILENCE_CLOSE_MINUTES: expected more than PONTE_SILENCE_REMINDER_MINUTES "
+                f"({reminder:g}), got {close:g}"
+            )
         for names in together:
             there = [name for name in names if name in present]
             if there:
@@ -274,6 +287,20 @@ class Settings(BaseModel):
     def clock_offset(self) -> timedelta:
         """By how much the clock is moved (demonstrations only)."""
         return timedelta(seconds=self.ponte_clock_offset_seconds)
+
+    @property
+    def policy_check(self) -> timedelta:
+        """How often a process looks whether `handoff.yml` has changed."""
+        return timedelta(seconds=self.ponte_policy_check_seconds)
+
+    @property
+    def silence_times(self) -> SilenceTimes:
+        """When a silent customer is reminded of an open question, and when it ends."""
+        reminder = self.ponte_silence_reminder_minutes
+        return SilenceTimes(
+            timedelta(minutes=reminder) if reminder else None,
+            timedelta(minutes=self.ponte_silence_close_minutes),
+        )
 
     @property
     def bot_unavailable_after(self) -> timedelta:

@@ -9,7 +9,18 @@ from ponte.cli.app import app
 from ponte.settings import SettingsError
 
 # Importing a module registers its commands.
-from ponte.cli import agents, doctor, handoff, processes  # isort: skip  # noqa: F401
+from ponte.cli import (  # isort: skip  # noqa: F401
+    agents,
+    backtest,
+    doctor,
+    handoff,
+    handoff_check,
+    nlu,
+    processes,
+    replay,
+    training,
+    training_gate,
+)
 
 __all__ = ["main"]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 import typer
@@ -10,8 +12,12 @@ from sqlalchemy import Select, select
 
 from handoff.decision import Decision
 from handoff.explain import explain as explain_decision
+from handoff.explain import explained
+from handoff.policy import HandoffPolicy
+from handoff.policy_file import PolicyError, parse_policy
 from handoff.snapshot import ConversationSnapshot
 from ponte.cli.app import app, example, fail, print_json, running_settings, with_database
+from ponte.holiday_dates import holiday_dates
 from ponte.settings import Process
 from ticketing.db import tables
 from ticketing.db.engine import Database
@@ -22,7 +28,7 @@ app.add_typer(handoff, name="handoff")
 
 @handoff.callback()
 def _group() -> None:
-    """Keep `handoff` a group also while it has one command."""
+    """The group."""
 
 
 @handoff.command(epilog=example("ponte handoff explain 1042"))
@@ -43,20 +49,24 @@ def explain(
     wanted = _statement(subject)
     settings = running_settings(Process.DATABASE_ONLY)
 
-    async def work(database: Database) -> list[tables.Decision]:
+    async def work(database: Database) -> tuple[list[tables.Decision], dict[str, str]]:
         async with database.transaction() as session:
-            return list((await session.scalars(wanted)).all())
+            found = list((await session.scalars(wanted)).all())
+            versions = {str(one.decision.get("policy_version")) for one in found}
+            kept = select(tables.PolicyVersion).where(tables.PolicyVersion.version.in_(versions))
+            return found, {row.version: row.source for row in await session.scalars(kept)}
 
-    records = with_database(settings, work)
+    records, sources = with_database(settings, work)
     if not records:
         fail(f"{subject}: no decisions are stored for this ticket number or conversation")
     shown = records if every else [one for one in records if one.outcome != "stay"]
+    policies = _policies(shown, sources)
     if json_output:
-        print_json([_document(record, language) for record in shown])
+        print_json([_document(record, language, policies) for record in shown])
         return
     for record in shown:
         print(f"== turn {record.turn_id}, {record.created_at.isoformat(timespec='seconds')}")
-        print(_text(record, language))
+        print(_text(record, language, policies))
         print()
     hidden = len(records) - len(shown)
     if hidden:
@@ -77,13 +87,37 @@ def _statement(subject: str) -> Select[tables.Decision]:
         fail(f"{subject}: expected a ticket number or a conversation id (UUID)", code=2)
 
 
-def _text(record: tables.Decision, language: str) -> str:
-    decision = Decision.from_json(record.decision)
-    snapshot = ConversationSnapshot.from_json(record.snapshot)
-    return explain_decision(decision, snapshot, language)
+def _policies(
+    records: list[tables.Decision], sources: Mapping[str, str]
+) -> dict[str, HandoffPolicy]:
+    """The policies that decided; one that this release cannot read is left out."""
+    found: dict[str, HandoffPolicy] = {}
+    for version in {str(one.decision.get("policy_version")) for one in records} & sources.keys():
+        try:
+            found[version] = parse_policy(sources[version], holiday_dates=holiday_dates)
+        except PolicyError:
+            continue  # the stored evidence explains itself; only "what if" is missing
+    return found
 
 
-def _document(record: tables.Decision, language: str) -> dict[str, object]:
+def _text(record: tables.Decision, language: str, policies: Mapping[str, HandoffPolicy]) -> str:
+    decision, snapshot = _read(record)
+    policy = policies.get(decision.policy_version)
+    return explain_decision(decision, snapshot, language, policy=policy)
+
+
+def _read(record: tables.Decision) -> tuple[Decision, ConversationSnapshot]:
+    return (
+        Decision.from_json(record.decision),
+        ConversationSnapshot.from_json(record.snapshot),
+    )
+
+
+def _document(
+    record: tables.Decision, language: str, policies: Mapping[str, HandoffPolicy]
+) -> dict[str, object]:
+    decision, snapshot = _read(record)
+    why = explained(decision, snapshot, policy=policies.get(decision.policy_version))
     return {
         "turn_id": str(record.turn_id),
         "conversation_id": str(record.conversation_id),
@@ -92,7 +126,8 @@ def _document(record: tables.Decision, language: str) -> dict[str, object]:
         "reason": record.reason,
         "rule": record.rule,
         "versions": record.versions,
-        "explanation": _text(record, language),
+        "explanation": _text(record, language, policies),
+        "why": asdict(why),
         "decision": record.decision,
         "snapshot": record.snapshot,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from sanic import Sanic
 from actions.app import create_app
 from actions.opening_hours import ActionOpeningHours
 from actions.orders import (
+    ActionAskOrderNumber,
     ActionOrderStatus,
     FileOrders,
     HTTPOrders,
@@ -19,22 +21,28 @@ from actions.orders import (
     ValidateOrderStatusForm,
 )
 from actions.rules import ActionClarify, ActionHandoff, ActionValidateSlotMappings, RuleTools
+from bot import private_address
+from handoff.policy_holder import PolicyHolder
+from ponte.processes.policy_watch import PolicyWatch
 from ponte.processes.wiring import (
     configure_process,
     make_clock,
     make_database,
     read_policy,
     serve,
-    until_done,
 )
 from ponte.settings import Settings
-from ticketing.services import decisions, handoffs
 
 
 def run(settings: Settings) -> int:
     """Serve until told to stop."""
     configure_process(settings, "actions")
     address = urlsplit(settings.ponte_actions_url or "http://127.0.0.1:5055")
+    if not settings.ponte_allow_public_bind:
+        problem = private_address.problem(address.hostname or "127.0.0.1")
+        if problem is not None:
+            sys.stderr.write(f"error: PONTE_ACTIONS_URL: {problem}\n")
+            return 2
     app = make_app(settings)
     return serve(app, host=address.hostname or "127.0.0.1", port=address.port or 5055)
 
@@ -44,29 +52,26 @@ def make_app(settings: Settings) -> Sanic[Any, Any]:
     clock = make_clock(settings)
     db = make_database(settings)
     loaded = read_policy()
-    tools = RuleTools(db, loaded.policy, clock)
+    policies = PolicyHolder(loaded.policy)
+    tools = RuleTools(db, policies, clock)
     http = httpx.AsyncClient()
     actions = [
         ActionValidateSlotMappings(tools),
         ActionHandoff(tools),
         ActionClarify(tools),
         ActionClarify(tools, name="action_default_fallback"),
-        ActionOpeningHours(loaded.policy),
+        ActionOpeningHours(policies),
         ValidateOrderStatusForm(),
+        ActionAskOrderNumber(),
         ActionOrderStatus(_orders(settings, http)),
     ]
     app = create_app(actions, secret=settings.ponte_bot_secret.get_secret_value())
 
-    async def remember_policy() -> None:
-        async with db.transaction() as session:
-            await handoffs.sync_queues(session, policy=loaded.policy)
-            await decisions.remember_policy(
-                session, version=loaded.policy.version, source=loaded.source, now=clock.now()
-            )
+    watch = PolicyWatch.after(loaded, policies, db=db, clock=clock)
 
     @app.after_server_start
     async def prepare(server: Sanic[Any, Any]) -> None:
-        server.add_task(until_done("remember_policy", remember_policy))
+        server.add_task(watch.run(every=settings.policy_check))
 
     @app.after_server_stop
     async def release(_app: Sanic[Any, Any]) -> None:

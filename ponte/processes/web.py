@@ -14,8 +14,10 @@ from sanic import Request, Sanic
 from sqlalchemy import text
 
 from channels.whatsapp.client import WhatsAppClient
+from handoff.policy_holder import PolicyHolder
 from kit.clock import SystemClock
 from ponte.processes.notification_parts import notice_statuses
+from ponte.processes.policy_watch import PolicyWatch
 from ponte.processes.simulator_proxy import create_blueprint as simulator_blueprint
 from ponte.processes.wiring import (
     ROOT,
@@ -38,11 +40,14 @@ from ticketing.gateways.language_detector import Detector
 from ticketing.gateways.rasa_bot import RasaBot
 from ticketing.gateways.whatsapp_sender import WhatsAppSender
 from ticketing.http.client_address import client_address
-from ticketing.services import handoffs
+from ticketing.services.availability import Availability
 from ticketing.services.delivery_engine import DeliveryEngine
 from ticketing.services.inbound_engine import InboundEngine
 from ticketing.services.leases import owner_name
+from ticketing.services.silence import SilenceSweep
 from ticketing.services.turn_engine import EngineSettings, TurnEngine
+from training.api import training_routes
+from training.nlu_files import NluFiles
 
 log = structlog.get_logger()
 
@@ -56,6 +61,8 @@ class Engines:
     inbound: InboundEngine
     turns: TurnEngine
     delivery: DeliveryEngine
+    silence: SilenceSweep
+    watch: PolicyWatch
 
 
 def run(settings: Settings) -> int:
@@ -78,13 +85,14 @@ def make_app(settings: Settings) -> Sanic[Any, Any]:
     app.blueprint(health_blueprint(_checks(db)))
     app.blueprint(webhook_blueprint(_webhook_deps(settings, clock, engines)))
     deps = Deps.from_settings(
-        settings, db=db, clock=clock, wake=engines.delivery.wake, policy=engines.turns.policy
+        settings, db=db, clock=clock, wake=engines.delivery.wake, policy=engines.turns.policies
     )
-    for blueprint in (*create_blueprints(deps), *console_blueprints(deps)):
+    further = training_routes(NluFiles(ROOT))
+    for blueprint in (*create_blueprints(deps, further=further), *console_blueprints(deps)):
         app.blueprint(blueprint)
     if settings.simulator_on:
         app.blueprint(simulator_blueprint(http, base_url=settings.ponte_simulator_url))
-    _attach(app, engines, db, http)
+    _attach(app, engines, db, http, policy_check=settings.policy_check)
     return app
 
 
@@ -102,7 +110,8 @@ def make_engines(
     settings: Settings, db: Database, clock: SystemClock, http: httpx.AsyncClient
 ) -> Engines:
     """The engines, wired to the bot and the channels."""
-    policy = read_policy().policy
+    loaded = read_policy()
+    policies = PolicyHolder(loaded.policy)
     clients: dict[str, WhatsAppClient] = {}
 
     def client_for(account_id: str) -> WhatsAppClient:
@@ -140,11 +149,13 @@ def make_engines(
             secret=settings.ponte_bot_secret.get_secret_value(),
         ),
         detector=Detector(data_dir=ROOT / "data" / "nlu"),
-        policy=policy,
+        policies=policies,
         delivery=delivery,
+        availability=Availability(db, clock, settings.ponte_agent_capacity),
         settings=EngineSettings(
             owner=owner,
             bot_unavailable_after=timedelta(seconds=settings.ponte_bot_unavailable_after_seconds),
+            silence=settings.silence_times,
         ),
     )
     inbound = InboundEngine(
@@ -153,7 +164,16 @@ def make_engines(
         wake_conversation=turns.wake,
         foreign_status=notice_statuses(settings, db=db, clock=clock),
     )
-    return Engines(inbound, turns, delivery)
+    watch = PolicyWatch.after(loaded, policies, db=db, clock=clock)
+    silence = SilenceSweep(
+        db=db,
+        clock=clock,
+        policy=policies.current,
+        times=settings.silence_times,
+        wake=delivery.wake_conversation,
+        availability=turns.availability,
+    )
+    return Engines(inbound, turns, delivery, silence, watch)
 
 
 def _webhook_deps(settings: Settings, clock: SystemClock, engines: Engines) -> WebhookDeps:
@@ -177,20 +197,24 @@ def _checks(
     return {"database": database}
 
 
-def _attach(app: Sanic[Any, Any], engines: Engines, db: Database, http: httpx.AsyncClient) -> None:
+def _attach(
+    app: Sanic[Any, Any],
+    engines: Engines,
+    db: Database,
+    http: httpx.AsyncClient,
+    *,
+    policy_check: timedelta,
+) -> None:
     tasks: list[asyncio.Task[None]] = []
 
     @app.after_server_start
     async def start(_app: Sanic[Any, Any]) -> None:
-        async def sync_queues() -> None:
-            async with db.transaction() as session:
-                await handoffs.sync_queues(session, policy=engines.turns.policy)
-
-        tasks.append(asyncio.create_task(until_done("sync_queues", sync_queues)))
+        tasks.append(asyncio.create_task(engines.watch.run(every=policy_check)))
         tasks.append(asyncio.create_task(until_done("take_back", engines.delivery.take_back)))
         for name, sweep in (
             ("inbound", engines.inbound.sweep),
             ("turns", engines.turns.sweep),
+            ("silence", engines.silence.sweep),
             ("delivery", engines.delivery.sweep),
         ):
             tasks.append(asyncio.create_task(_every(SWEEP_EVERY, name, sweep)))

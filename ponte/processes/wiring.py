@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import structlog
 from sanic import Sanic
 
 from handoff.policy import HandoffPolicy
-from handoff.policy_file import load_policy
+from handoff.policy_file import parse_policy, policy_text
 from kit.clock import SystemClock
 from kit.logging import configure_logging
 from ponte.holiday_dates import holiday_dates
 from ponte.settings import Settings
 from ticketing.db.engine import Database, make_engine
+from ticketing.services import decisions, handoffs
 
 log = structlog.get_logger()
 
@@ -30,10 +31,15 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @dataclass(frozen=True, slots=True)
 class LoadedPolicy:
-    """The handoff policy and the text it was read from."""
+    """The handoff policy, the text it was read from, and what tells that the file has changed."""
 
     policy: HandoffPolicy
     source: str
+    stamp: Stamp | None
+
+
+Stamp = tuple[int, int, int]
+"""Inode, time of change and size: an editor either writes the file again or puts another there."""
 
 
 def configure_process(settings: Settings, name: str) -> None:
@@ -61,9 +67,28 @@ def read_policy(path: Path = ROOT / "handoff.yml") -> LoadedPolicy:
     Raises:
         PolicyError: listing everything that is wrong in it, by line.
     """
-    return LoadedPolicy(
-        load_policy(path, holiday_dates=holiday_dates), path.read_text(encoding="utf-8")
-    )
+    stamp = stamp_of(path)  # before the text: a change in between is seen at the next look
+    source = policy_text(path)
+    policy = parse_policy(source, filename=str(path), holiday_dates=holiday_dates)
+    return LoadedPolicy(policy, source, stamp)
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """What changes when the file does; None while there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+async def put_in_force(db: Database, loaded: LoadedPolicy, *, now: datetime) -> None:
+    """Make the database know a policy that is about to decide: its queues and its text."""
+    async with db.transaction() as session:
+        await handoffs.sync_queues(session, policy=loaded.policy)
+        await decisions.remember_policy(
+            session, version=loaded.policy.version, source=loaded.source, now=now
+        )
 
 
 def make_jitter() -> Callable[[], float]:

@@ -54,7 +54,7 @@ def scored(intent: str, confidence: float) -> dict[str, Any]:
         pytest.param({}, "stay", "default_confident", id="a clear question is answered"),
         pytest.param(UNSURE, "clarify", "default_clarify", id="an unclear one is asked back"),
         pytest.param(
-            {"top_intent": "refund", "ranking": (("refund", 0.6), ("cancel", 0.55))},
+            {"top_intent": "refund", "ranking": (("refund", 0.8), ("cancel", 0.75))},
             "clarify",
             "default_clarify",
             id="a high score with a close second is unclear",
@@ -66,25 +66,25 @@ def scored(intent: str, confidence: float) -> dict[str, Any]:
             id="nothing recognised is asked back",
         ),
         pytest.param(
-            {"ranking": (("order_status", 0.55), ("refund", 0.45))},
+            {"ranking": (("order_status", 0.75), ("refund", 0.65))},
             "stay",
             "default_confident",
             id="exactly at both thresholds is clear",
         ),
         pytest.param(
-            {"ranking": (("order_status", 0.6), ("refund", 0.5))},
+            {"ranking": (("order_status", 0.9), ("refund", 0.8))},
             "stay",
             "default_confident",
             id="a lead of exactly the margin, whatever floats make of it",
         ),
         pytest.param(
-            {"ranking": (("order_status", 0.4499), ("refund", 0.1))},
+            {"ranking": (("order_status", 0.7499), ("refund", 0.1))},
             "clarify",
             "default_clarify",
             id="just below the threshold",
         ),
         pytest.param(
-            {"ranking": (("order_status", 0.6), ("refund", 0.51))},
+            {"ranking": (("order_status", 0.8), ("refund", 0.71))},
             "clarify",
             "default_clarify",
             id="just below the margin",
@@ -228,7 +228,7 @@ def scored(intent: str, confidence: float) -> dict[str, Any]:
             pytest.param(
                 {
                     "top_intent": intent,
-                    "ranking": ((intent, 0.42), ("refund", 0.41)),
+                    "ranking": ((intent, 0.62), ("refund", 0.61)),
                     "contact_vip": True,
                     "failures": 5,
                     "clarifications_asked": 5,
@@ -694,7 +694,7 @@ class TestBuiltInRules:
             ({**UNSURE, "clarifications_asked": 2}, "handoff", "repeated_failure"),
             ({"message_kind": "unreadable"}, "stay", "unreadable_message"),
             ({"trigger": "bot_unavailable"}, "handoff", "bot_unavailable"),
-            (scored("thank", 0.42), "stay", "small_talk"),
+            (scored("thank", 0.62), "stay", "small_talk"),
             ({**UNSURE, "active_form": "order_status_form"}, "stay", "low_confidence"),
         ],
     )
@@ -739,11 +739,11 @@ def test_thresholds_of_a_language_and_of_an_intent_win_over_the_default(
 ) -> None:
     thresholds = replace(
         policy.confidence,
-        by_language={"en": Threshold(0.7, 0.3)},
+        by_language={"en": Threshold(0.9, 0.3)},
         by_intent={"cancel": 0.95},
     )
     strict = replace(policy, confidence=thresholds)
-    ranking = (("order_status", 0.6), ("refund", 0.2))
+    ranking = (("order_status", 0.8), ("refund", 0.2))
 
     assert decide(turn(ranking=ranking), strict).outcome == "stay"
     assert decide(turn(ranking=ranking, language="en"), strict).outcome == "clarify"

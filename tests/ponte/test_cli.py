@@ -26,6 +26,15 @@ COMMANDS = [
     ["agents", "list"],
     ["agents", "disable"],
     ["handoff", "explain"],
+    ["handoff", "backtest"],
+    ["handoff", "replay"],
+    ["training", "collect"],
+    ["training", "inbox"],
+    ["training", "accept"],
+    ["training", "reject"],
+    ["training", "metrics"],
+    ["training", "gate"],
+    ["nlu", "evaluate"],
 ]
 ANA = ["agents", "add", "--email", "Ana@Example.com", "--name", "Ana Souza"]
 PASSWORD = "cavalo bateria grampo correto"

@@ -230,6 +230,21 @@ def test_a_misspelt_name_is_noticed() -> None:
     assert unknown_names({"PONTE_PROT": "1", "PONTE_PORT": "1", "HOME": "/"}) == ["PONTE_PROT"]
 
 
+def test_the_silence_times_may_be_fractions_and_the_reminder_may_be_left_out() -> None:
+    given = {"PONTE_SILENCE_REMINDER_MINUTES": "0", "PONTE_SILENCE_CLOSE_MINUTES": "0.5"}
+    times = Settings.from_environment(environment=given).silence_times
+
+    assert (times.remind_after, times.close_after) == (None, timedelta(seconds=30))
+
+
+@pytest.mark.parametrize("close", ["5", "4", "0"])
+def test_a_question_ends_after_its_reminder(close: str) -> None:
+    with pytest.raises(SettingsError, match="more than PONTE_SILENCE_REMINDER_MINUTES") as caught:
+        Settings.from_environment(environment={"PONTE_SILENCE_CLOSE_MINUTES": close})
+
+    assert len(caught.value.problems) == 1
+
+
 def test_the_example_file_documents_every_setting_and_no_other() -> None:
     text = (ROOT / ".env.example").read_text(encoding="utf-8")
     documented = set(re.findall(r"^#?\s?([A-Z][A-Z0-9_]+)=", text, re.MULTILINE))

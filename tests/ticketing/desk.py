@@ -14,6 +14,7 @@ from sqlalchemy import select
 from handoff.business_hours import Calendar
 from handoff.policy import HandoffPolicy
 from handoff.policy_file import load_policy
+from handoff.policy_holder import PolicyHolder
 from kit.clock import FakeClock
 from kit.ids import new_id
 from ticketing.db import tables
@@ -77,11 +78,15 @@ class Desk:
 
     @property
     def deps(self) -> Deps:
-        return Deps(db=self.db, clock=self.clock, wake=self.woken.append, policy=make_policy())
+        return Deps(
+            db=self.db, clock=self.clock, wake=self.woken.append, policy=PolicyHolder(make_policy())
+        )
 
     @property
     def service(self) -> TicketService:
-        return TicketService(self.db, self.clock, self.woken.append, policy=make_policy())
+        return TicketService(
+            self.db, self.clock, self.woken.append, policy=PolicyHolder(make_policy())
+        )
 
     async def agent(
         self, name: str, *, role: Role = Role.AGENT, queues: tuple[str, ...] = ()

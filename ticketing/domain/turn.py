@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from handoff.policy import HandoffPolicy, match_keywords
+from handoff.sentiment import sentiment
 from handoff.snapshot import ConversationSnapshot
 
 # What Ponte itself writes into buttons: an intent, and entities as JSON.
@@ -48,6 +49,8 @@ class TurnFacts:
     contact_segment: str | None = None
     has_open_ticket: bool = False
     model: str | None = None
+    leave_form: bool = False
+    agents_available: dict[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Metadata for Rasa."""
@@ -75,19 +78,27 @@ class Parse:
     intent: str | None = None
     ranking: tuple[tuple[str, float], ...] = ()
     entities: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    in_scope: float | None = None
 
     @classmethod
     def from_rasa(cls, value: Mapping[str, Any]) -> Parse:
         """Read `parse_data`, or a tracker's `latest_message`, tolerant of missing parts."""
-        intent = (value.get("intent") or {}).get("name")
+        chosen = value.get("intent") or {}
+        intent = chosen.get("name")
         ranking = tuple(
             (str(item["name"]), float(item["confidence"]))
             for item in value.get("intent_ranking") or ()
             if item.get("name") is not None
         )
         if not ranking and intent is not None:
-            ranking = ((intent, float((value.get("intent") or {}).get("confidence") or 0.0)),)
-        return cls(intent, ranking, entities_of(value.get("entities") or ()))
+            ranking = ((intent, float(chosen.get("confidence") or 0.0)),)
+        in_scope = chosen.get("in_scope")
+        return cls(
+            intent,
+            ranking,
+            entities_of(value.get("entities") or ()),
+            in_scope=float(in_scope) if isinstance(in_scope, (int, float)) else None,
+        )
 
 
 def entities_of(found: Sequence[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
@@ -110,19 +121,21 @@ def snapshot_of(
     text: str,
     active_form: str | None = None,
     trigger: str = "message",
+    silence_minutes: float | None = None,
 ) -> ConversationSnapshot:
     """All that a rule may know about this turn. The text itself stays out of it."""
+    is_text = facts.message_kind == "text"
     return ConversationSnapshot(
         turn_id=facts.message_id,
         conversation_id=facts.conversation_id,
         channel=facts.channel,
         now=datetime.fromisoformat(facts.sent_at),
         message_kind=facts.message_kind,
-        text_length=len(text) if facts.message_kind == "text" else 0,
+        text_length=len(text) if is_text else 0,
         top_intent=parse.intent,
         ranking=parse.ranking,
         entities=parse.entities,
-        keywords=match_keywords(text, policy) if facts.message_kind == "text" else (),
+        keywords=match_keywords(text, policy) if is_text else (),
         language=facts.detected_language,
         language_confidence=facts.language_confidence,
         language_served=facts.language_served,
@@ -140,7 +153,16 @@ def snapshot_of(
         has_open_ticket=facts.has_open_ticket,
         active_form=active_form,
         trigger=trigger,
+        silence_minutes=silence_minutes,
+        in_scope=parse.in_scope,
+        sentiment=_sentiment(text, facts, policy) if is_text else None,
+        agents_available=facts.agents_available,
     )
+
+
+def _sentiment(text: str, facts: TurnFacts, policy: HandoffPolicy) -> float:
+    """By the words of the language that was recognised."""
+    return sentiment(text, language=facts.detected_language, more=policy.sentiment_words)
 
 
 ANSWERED_IN_VAIN = 2
@@ -160,7 +182,11 @@ def question_of(intent: str | None, entities: Mapping[str, tuple[str, ...]]) -> 
 class Understanding:
     """Counters over the turns of a conversation that the rules read.
 
-    `last_question` was answered `times_asked` times in a row.
+    `last_question` was answered `times_asked` times in a row. `last_offered` are the options of the
+    last clarifying question unless one was chosen; the next question offers none of them, even when
+    an understood message came in between. `refused` are options the customer said no to ("none of
+    these"); they come back when the customer brings the subject up, and with a new beginning (a
+    person took over, or the question ended in silence).
     """
 
     failures: int = 0
@@ -168,6 +194,8 @@ class Understanding:
     already_offered: tuple[str, ...] = ()
     last_question: str | None = None
     times_asked: int = 0
+    last_offered: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Understanding:
@@ -178,6 +206,8 @@ class Understanding:
             already_offered=tuple(value.get("already_offered", ())),
             last_question=value.get("last_question"),
             times_asked=int(value.get("times_asked", 0)),
+            last_offered=tuple(value.get("last_offered", ())),
+            refused=tuple(value.get("refused", ())),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -188,7 +218,27 @@ class Understanding:
             "already_offered": list(self.already_offered),
             "last_question": self.last_question,
             "times_asked": self.times_asked,
+            "last_offered": list(self.last_offered),
+            "refused": list(self.refused),
         }
+
+    @property
+    def not_to_offer(self) -> tuple[str, ...]:
+        """Intents that the next clarifying question must not offer."""
+        return tuple(dict.fromkeys((*self.already_offered, *self.last_offered, *self.refused)))
+
+    def answered(self, answer: str | None) -> Understanding:
+        """With what the customer answered to the open question: an option, none of them, or else.
+
+        Args:
+            answer: "chosen", "none_of_these" or None.
+        """
+        if answer == "chosen":
+            return replace(self, last_offered=())
+        if answer == "none_of_these":
+            refused = tuple(dict.fromkeys((*self.refused, *self.last_offered)))
+            return replace(self, refused=refused)
+        return self
 
     def after(
         self,
@@ -205,10 +255,19 @@ class Understanding:
                 failures=self.failures + 1,
                 clarifications_asked=self.clarifications_asked + 1,
                 already_offered=(*self.already_offered, *offered),
+                last_offered=offered,
             )
         if counts_as_failure:
             return replace(self, failures=self.failures + 1)
         again = question is not None and question == self.last_question
         return Understanding(
-            last_question=question, times_asked=self.times_asked + 1 if again else 1
+            last_question=question,
+            times_asked=self.times_asked + 1 if again else 1,
+            last_offered=self.last_offered,
+            refused=_without_intent_of(question, self.refused),
         )
+
+
+def _without_intent_of(question: str | None, refused: tuple[str, ...]) -> tuple[str, ...]:
+    intent = question.split(" ", 1)[0] if question else None
+    return tuple(name for name in refused if name != intent)

@@ -17,6 +17,7 @@ from ticketing.domain.enums import Control
 __all__ = [
     "ControlError",
     "ConversationNotFoundError",
+    "forget_question",
     "lock_conversation",
     "queue",
     "requeue",
@@ -71,9 +72,17 @@ def take(conversation: Conversation) -> None:
 def return_to_bot(conversation: Conversation) -> None:
     """From queued or human to bot; the bot starts without an open question."""
     _apply(conversation, control.return_to_bot)
+    forget_question(conversation)
+
+
+def forget_question(conversation: Conversation) -> None:
+    """Nothing is open any more, on our side nor in Rasa, where a form may still be asking."""
     fresh: dict[str, Any] = {}
     conversation.clarification = None
     conversation.understanding = fresh
+    conversation.waiting = None
+    conversation.silence_due_at = None
+    conversation.leave_form = True
 
 
 def _apply(conversation: Conversation, change: Callable[[ControlState], ControlState]) -> None:

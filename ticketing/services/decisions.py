@@ -42,6 +42,10 @@ async def decide_once(
             outcome=decision.outcome,
             reason=decision.reason,
             rule=decision.rule_version,
+            level=decision.level,
+            queue=decision.queue,
+            priority=decision.priority,
+            understanding=decision.understanding,
             snapshot=storable(snapshot.to_json()),
             decision=storable(decision.to_json()),
             versions={
@@ -83,6 +87,10 @@ async def revise(
     record.outcome = decision.outcome
     record.reason = decision.reason
     record.rule = decision.rule_version
+    record.level = decision.level
+    record.queue = decision.queue
+    record.priority = decision.priority
+    record.understanding = decision.understanding
     return decision
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from channels.message import OutboundMessage, StatusUpdate
+from handoff.silence import choice_of
 from ticketing.db.engine import Database
 from ticketing.db.tables import Conversation, Message
 from ticketing.domain import control
@@ -103,7 +104,10 @@ async def claim(
             author=Author(message.author),
             epoch=message.control_epoch,
         ):
-            _drop(message)
+            _drop(message, "stale_epoch", "a person took over meanwhile")
+            return None
+        if _is_overtaken(message, conversation):
+            _drop(message, "not_silent", "the customer wrote meanwhile")
             return None
         mark_claimed(message, owner=owner, now=now)
         return dispatch_of(message, conversation, now=now)
@@ -114,11 +118,18 @@ def _is_due(message: Message, *, now: datetime) -> bool:
     return waiting and (message.next_attempt_at is None or message.next_attempt_at <= now)
 
 
-def _drop(message: Message) -> None:
+def _is_overtaken(message: Message, conversation: Conversation) -> bool:
+    """Whether "are you still there?" would leave late, after the customer has shown to be."""
+    offers = any(choice_of(button["id"]) for button in message.data.get("buttons") or ())
+    heard = conversation.last_customer_message_at
+    return offers and heard is not None and heard > message.created_at
+
+
+def _drop(message: Message, code: str, detail: str) -> None:
     message.delivery = DeliveryState.DROPPED.value
     message.next_attempt_at = None
-    message.delivery_error = {"code": "stale_epoch", "detail": "a person took over meanwhile"}
-    log.info("delivery.dropped", message_id=str(message.id), reason="stale_epoch")
+    message.delivery_error = {"code": code, "detail": detail}
+    log.info("delivery.dropped", message_id=str(message.id), reason=code)
 
 
 async def _has_earlier_waiting(session: AsyncSession, message: Message) -> bool:

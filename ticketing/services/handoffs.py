@@ -121,7 +121,15 @@ async def open_handoff(
         .where(Message.conversation_id == conversation.id, Message.ticket_id.is_(None))
         .values(ticket_id=ticket.id)
     )
-    await _tell(session, ticket, handoff, queue=queue, now=now, correlation_id=correlation_id)
+    await _tell(
+        session,
+        ticket,
+        handoff,
+        conversation=conversation,
+        queue=queue,
+        now=now,
+        correlation_id=correlation_id,
+    )
     log.info(
         "handoff.opened",
         ticket_number=ticket.number,
@@ -161,7 +169,13 @@ async def queue_named(session: AsyncSession, key: str, *, policy: HandoffPolicy)
     found: Queue | None = await session.scalar(select(Queue).where(Queue.key == key))
     if found is not None:
         return found
-    described = policy.queues[key]
+    described = policy.queues.get(key)
+    if described is None:
+        # Decided under a policy that had this queue, carried out under one that has not: the
+        # process that decided wrote the row before, so this only happens to a database by hand.
+        log.warning("handoff.queue_unknown", queue=key)
+        key = policy.defaults.queue
+        described = policy.queues[key]
     await session.execute(
         insert(Queue)
         .values(id=new_id(), key=key, name=described.names["pt"], level=described.level)
@@ -235,11 +249,16 @@ async def _ticket(
     found.escalated_at = now
     found.sla_target_minutes = decision.sla_target_minutes
     found.sla_expires_at = sla_expiry(
-        policy.calendar_of(queue.key), now=now, minutes=decision.sla_target_minutes
+        _calendar_of(queue.key, policy), now=now, minutes=decision.sla_target_minutes
     )
     await session.flush()
     await session.refresh(found, ["number"])
     return found
+
+
+def _calendar_of(key: str, policy: HandoffPolicy) -> Calendar:
+    """The queue's calendar; the default queue's when the decision is older than the policy."""
+    return policy.calendar_of(key if key in policy.queues else policy.defaults.queue)
 
 
 def sla_expiry(calendar: Calendar, *, now: datetime, minutes: int | None) -> datetime | None:
@@ -280,6 +299,7 @@ async def _tell(
     ticket: Ticket,
     handoff: Handoff,
     *,
+    conversation: Conversation,
     queue: Queue,
     now: datetime,
     correlation_id: str,
@@ -298,7 +318,14 @@ async def _tell(
             kind="opened",
             actor="bot",
             reason=handoff.reason,
-            data={**facts, "handoff_id": str(handoff.id), "decision_id": str(handoff.decision_id)},
+            data={
+                **facts,
+                "handoff_id": str(handoff.id),
+                "decision_id": str(handoff.decision_id),
+                "control": conversation.control,
+                "control_epoch": conversation.control_epoch,
+                "status": ticket.status,
+            },
             at=now,
             correlation_id=correlation_id,
         )

@@ -125,10 +125,12 @@ def question(ruling: Ruling, policy: HandoffPolicy) -> tuple[OutboundMessage, di
         policy,
         language,
         entities=ruling.snapshot.entities,
-        is_first=ruling.snapshot.clarifications_asked == 0,
+        asked=ruling.snapshot.clarifications_asked,
     )
     buttons = tuple(Button(clarify.payload_for(option), option.title) for option in menu.options)
     none = (Button(menu.none_payload, menu.none_title),) if menu.options else ()
+    if menu.not_understood_title:
+        none = (*none, Button(menu.not_understood_payload, menu.not_understood_title))
     kept: dict[str, object] = {
         "turn_id": ruling.snapshot.turn_id,
         "language": language,

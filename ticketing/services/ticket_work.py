@@ -153,7 +153,7 @@ async def apply(work: Work, change: Change, *, data: dict[str, Any] | None = Non
         kind=change.kind,
         actor=work.actor.label,
         reason=change.reason,
-        data={**change.data, **(data or {})},
+        data={**change.data, **(data or {}), **left_behind(work.conversation, work.ticket)},
         at=work.now,
         correlation_id=work.correlation_id,
     )
@@ -176,6 +176,15 @@ async def apply(work: Work, change: Change, *, data: dict[str, Any] | None = Non
         correlation_id=work.correlation_id,
     )
     return event
+
+
+def left_behind(conversation: Conversation, ticket: Ticket) -> dict[str, Any]:
+    """What an event leaves; with it a replay knows the order of events and turns."""
+    return {
+        "control": conversation.control,
+        "control_epoch": conversation.control_epoch,
+        "status": ticket.status,
+    }
 
 
 def _move_control(work: Work, change: Change) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from channels.message import OutboundMessage
-from handoff.policy import HandoffPolicy
+from handoff.policy_holder import PolicyHolder
 from kit.clock import Clock
 from kit.ids import new_id
 from ticketing.db.engine import Database
@@ -103,7 +103,7 @@ class TicketService:
         db: Where everything is.
         clock: For `now`.
         wake: Told the id of every message that waits for delivery, after the commit.
-        policy: Gives the SLA target of a priority and the calendar of a queue.
+        policy: The one in force; gives the SLA target of a priority and the calendar of a queue.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class TicketService:
         clock: Clock,
         wake: Callable[[uuid.UUID], None],
         *,
-        policy: HandoffPolicy,
+        policy: PolicyHolder,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -405,11 +405,12 @@ class TicketService:
         return choose_queue(choices, target, present=work.queue.key)
 
     def _sla(self, ticket: Ticket, queue: str, priority: Priority | None) -> SlaTarget | None:
-        target = self._policy.first_response.get(priority or ticket.priority)
-        if target is None or queue not in self._policy.queues:
+        policy = self._policy.current()
+        target = policy.first_response.get(priority or ticket.priority)
+        if target is None or queue not in policy.queues:
             return None
         minutes = round(target.total_seconds() / 60)
-        calendar = self._policy.calendar_of(queue)
+        calendar = policy.calendar_of(queue)
         expires_at = sla_expiry(calendar, now=ticket.opened_at, minutes=minutes)
         return None if expires_at is None else SlaTarget(minutes, expires_at)
 

@@ -30,7 +30,8 @@ class Client:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.app: Sanic[Any, Any] = Sanic(f"api-{next(_names)}", configure_logging=False)
-        for blueprint in create_blueprints(desk.deps):
+        self.deps = desk.deps
+        for blueprint in create_blueprints(self.deps):
             self.app.blueprint(blueprint)
 
     async def ask(self, method: str, path: str, *, token: str | None = None, **kwargs: Any) -> Any:

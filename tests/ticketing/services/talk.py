@@ -13,6 +13,8 @@ from sqlalchemy import select
 
 from channels.message import InboundMessage, MessageKind, SenderIdentity, StatusUpdate
 from handoff.policy_file import load_policy
+from handoff.policy_holder import PolicyHolder
+from handoff.silence import SilenceTimes
 from kit.clock import FakeClock
 from ponte.holiday_dates import holiday_dates
 from ticketing.db.engine import Database
@@ -25,11 +27,13 @@ from ticketing.services.deliveries import Dispatch
 from ticketing.services.delivery_engine import DeliveryEngine
 from ticketing.services.inbound_engine import InboundEngine
 from ticketing.services.ports import BotReply, BotUnavailableError, SendFailedError
+from ticketing.services.silence import SilenceSweep
 from ticketing.services.turn_engine import EngineSettings, TurnEngine
 
 POLICY = load_policy(
     Path(__file__).resolve().parents[3] / "handoff.yml", holiday_dates=holiday_dates
 )
+TIMES = SilenceTimes(timedelta(minutes=5), timedelta(minutes=10))
 CUSTOMER = "+5511987654321"
 
 _wamids = itertools.count(1)
@@ -85,6 +89,9 @@ class ScriptedBot:
     skip_actions: bool = False
     dies_after_deciding: bool = False
     says_nothing: bool = False
+    form: str | None = None
+    """The form that asks after every turn."""
+    utter_action: str | None = None
     buttons: list[dict[str, str]] = field(default_factory=list)
     asked: list[tuple[str, str | None, TurnFacts]] = field(default_factory=list)
     answers: dict[str, BotReply] = field(default_factory=dict)
@@ -125,11 +132,11 @@ class ScriptedBot:
             raise BotUnavailableError(message, reachable=True)
         replies: list[dict[str, Any]] = [
             {"text": f"answer to {intent}"},
-            {"text": "and more", "buttons": self.buttons},
+            {"text": "and more", "buttons": self.buttons, "utter_action": self.utter_action},
         ]
         if self.says_nothing:
             replies = []
-        reply = BotReply(replies, parse, None, "scripted", replayed=False)
+        reply = BotReply(replies, parse, self.form, "scripted", replayed=False)
         self.answers[facts.message_id] = reply
         return reply
 
@@ -177,6 +184,7 @@ class World:
     inbound: InboundEngine
     turns: TurnEngine
     delivery: DeliveryEngine
+    silence: SilenceSweep
 
     async def say(self, text: str | None, **kwargs: Any) -> uuid.UUID:
         """The customer writes and everything that follows at once happens; the message's id."""
@@ -201,6 +209,7 @@ class World:
         self.clock.advance(timedelta(seconds=seconds))
         await self.inbound.sweep()
         await self.turns.sweep()
+        await self.silence.sweep()
         await self.delivery.sweep()
         await self.settle()
 
@@ -234,9 +243,16 @@ def make_world(db: Database, clock: FakeClock, *, owner: str = "web:test") -> Wo
         clock=clock,
         bot=bot,
         detector=PortugueseOnly(),
-        policy=POLICY,
+        policies=PolicyHolder(POLICY),
         delivery=delivery,
-        settings=EngineSettings(owner=owner, startup_grace=timedelta(seconds=5)),
+        settings=EngineSettings(owner=owner, startup_grace=timedelta(seconds=5), silence=TIMES),
     )
     inbound = InboundEngine(db=db, clock=clock, wake_conversation=turns.wake)
-    return World(db, clock, bot, sender, inbound, turns, delivery)
+    silence = SilenceSweep(
+        db=db,
+        clock=clock,
+        policy=turns.policies.current,
+        times=TIMES,
+        wake=delivery.wake_conversation,
+    )
+    return World(db, clock, bot, sender, inbound, turns, delivery, silence)
