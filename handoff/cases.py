@@ -156,9 +156,9 @@ def implies(case: Case, conditions: Iterable[Condition]) -> bool:
 
 
 def splits(case: Case, conditions: Iterable[Condition]) -> Iterator[list[Condition]]:
-    """Ways to cut the case into parts, by facts that are always one of a known list.
+    """Ways to cut the case into parts: by facts that are always one of a known list, by numbers.
 
-    Each is a list of conditions of which exactly one holds on any turn.
+    Each is a list of conditions of which exactly one holds on any turn of the case.
     """
     for condition in conditions:
         fact = condition.fact
@@ -168,6 +168,19 @@ def splits(case: Case, conditions: Iterable[Condition]) -> Iterator[list[Conditi
             left = case.names.get(fact, _unrestricted(fact)).left or frozenset()
             if len(left) > 1:
                 yield [OneOf(fact, (name,)) for name in sorted(left)]
+        elif isinstance(condition, Within):
+            yield from _number_splits(case, condition)
+
+
+def _number_splits(case: Case, condition: Within) -> Iterator[list[Condition]]:
+    """Below and from each bound of a condition that lies within the case's numbers."""
+    fact = condition.fact
+    if fact in _MAY_BE_MISSING and fact not in case.numbers:
+        return  # a turn without the number is in neither part
+    known = case.numbers.get(fact, _whole_range(fact))
+    for bound in (condition.at_least, condition.below):
+        if bound is not None and known.low < bound < known.high:
+            yield [Within(fact, at_least=None, below=bound), Within(fact, at_least=bound)]
 
 
 def _unrestricted(fact: str) -> Names:

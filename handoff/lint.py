@@ -170,13 +170,12 @@ def _useful_splits(
     earlier: Sequence[Rule],
     policy: HandoffPolicy,
 ) -> Iterator[list[Condition]]:
-    seen: set[str] = set()
+    seen: set[Condition] = set()
     for other in earlier:
         for wider in _comparable(other, rule, policy):
             for parts in splits(case, wider):
-                fact = parts[0].fact
-                if fact not in seen and fact not in CONTEXT_FACTS:
-                    seen.add(fact)
+                if parts[0] not in seen and parts[0].fact not in CONTEXT_FACTS:
+                    seen.add(parts[0])
                     yield parts
 
 

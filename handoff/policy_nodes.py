@@ -77,28 +77,28 @@ class Reader:
         """The entries of a mapping with free keys."""
         if isinstance(node.value, Mapping):
             return node.value
-        self.wrong(node, f"got {_shown(node)}; expected keys with values")
+        self.wrong(node, f"got {shown(node)}; expected keys with values")
         return {}
 
     def items(self, node: Node) -> Sequence[Node]:
         """The items of a list."""
         if isinstance(node.value, Sequence) and not isinstance(node.value, str):
             return node.value
-        self.wrong(node, f"got {_shown(node)}; expected a list")
+        self.wrong(node, f"got {shown(node)}; expected a list")
         return ()
 
     def text(self, node: Node) -> str:
         """A text that is not blank."""
         if isinstance(node.value, str) and node.value.strip():
             return node.value.strip()
-        self.wrong(node, f"got {_shown(node)}; expected a text")
+        self.wrong(node, f"got {shown(node)}; expected a text")
         return ""
 
     def flag(self, node: Node) -> bool:
         """True or false."""
         if isinstance(node.value, bool):
             return node.value
-        self.wrong(node, f"got {_shown(node)}; expected true or false")
+        self.wrong(node, f"got {shown(node)}; expected true or false")
         return False
 
     def number(self, node: Node, *, low: float, high: float) -> float:
@@ -107,7 +107,7 @@ class Reader:
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if is_number and isinstance(value, (int, float)) and low <= value <= high:
             return float(value)
-        self.wrong(node, f"got {_shown(node)}; expected a number from {low:g} to {high:g}")
+        self.wrong(node, f"got {shown(node)}; expected a number from {low:g} to {high:g}")
         return low
 
     def whole(self, node: Node, *, low: int, high: int) -> int:
@@ -115,7 +115,7 @@ class Reader:
         value = node.value
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
-        self.wrong(node, f"got {_shown(node)}; expected a whole number from {low} to {high}")
+        self.wrong(node, f"got {shown(node)}; expected a whole number from {low} to {high}")
         return low
 
     def one_of(self, node: Node, allowed: Collection[str], *, kind: str = "value") -> str:
@@ -184,7 +184,8 @@ def expected_names(given: str, known: Collection[str]) -> str:
     return f"; expected one of {', '.join(known)}{suggestion}"
 
 
-def _shown(node: Node) -> str:
+def shown(node: Node) -> str:
+    """What stands in the file, short enough for a message."""
     value = node.value
     if value is None:
         return "nothing"

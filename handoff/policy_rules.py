@@ -37,7 +37,7 @@ from handoff.policy import (
     Rule,
     Stay,
 )
-from handoff.policy_nodes import Node, Reader
+from handoff.policy_nodes import Node, Reader, shown
 
 CONDITION_KEYS = (
     *FACTS,
@@ -198,8 +198,13 @@ def _read_values(node: Node, reader: Reader) -> tuple[str, ...]:
 
 
 def _read_within(fact: str, node: Node, reader: Reader, kind: NumberFact) -> Within:
+    if not isinstance(node.value, Mapping):
+        example = node.value if isinstance(node.value, (int, float)) else kind.low
+        what = f"got {shown(node)}; expected bounds, for example {{at_least: {example:g}}}"
+        reader.wrong(node, what)
+        return Within(fact)
     section = reader.section(node, required=(), optional=("at_least", "below"))
-    if isinstance(node.value, Mapping) and not section:
+    if not section:
         reader.wrong(node, "no bound; expected at_least, below or both")
     bounds = {
         name: reader.number(entry, low=kind.low, high=kind.high) for name, entry in section.items()
@@ -228,6 +233,9 @@ def _read_then(
         message = reader.one_of(section["message"], known.messages, kind="message")
     if name == HANDOFF:
         return section, _read_handoff(node, section, reader, known), reason, message
+    if "outcome" not in section or section["outcome"].value not in OUTCOMES:
+        # Reported already; what only a handoff may have was perhaps meant for one.
+        return section, Stay(), reason, message
     for key in HANDOFF_KEYS:
         if key in section:
             reader.wrong(section[key], f"only for outcome: handoff, but the outcome is {name}")

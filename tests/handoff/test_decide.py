@@ -66,7 +66,7 @@ def scored(intent: str, confidence: float) -> dict[str, Any]:
             id="nothing recognised is asked back",
         ),
         pytest.param(
-            {"ranking": (("order_status", 0.75), ("refund", 0.65))},
+            {"ranking": (("order_status", 0.8), ("refund", 0.7))},
             "stay",
             "default_confident",
             id="exactly at both thresholds is clear",
@@ -78,7 +78,7 @@ def scored(intent: str, confidence: float) -> dict[str, Any]:
             id="a lead of exactly the margin, whatever floats make of it",
         ),
         pytest.param(
-            {"ranking": (("order_status", 0.7499), ("refund", 0.1))},
+            {"ranking": (("order_status", 0.7999), ("refund", 0.1))},
             "clarify",
             "default_clarify",
             id="just below the threshold",

@@ -128,7 +128,10 @@ def test_a_condition_on_it(
     ("when", "problem"),
     [
         ("{intent_group: biling}", "rules[0].when.intent_group: unknown intent group 'biling'"),
-        ("{amount: 1000}", "rules[0].when.amount: got 1000; expected keys with values"),
+        (
+            "{amount: 1000}",
+            "rules[0].when.amount: got 1000; expected bounds, for example {at_least: 1000}",
+        ),
         ("{sentiment: {below: -2}}", "expected a number from -1 to 1"),
         ("{entity_value: city}", "got 'city'; expected keys with values"),
         ("{entity_value: {}}", "no entity; expected {name: value}"),

@@ -135,6 +135,25 @@ def test_rules_that_only_look_alike(policy_text: str, first: str, second: str) -
     assert found == []
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "third", "is_dead"),
+    [
+        ("{failures: {below: 3}}", "{failures: {at_least: 3}}", "{vip: true}", True),
+        ("{failures: {below: 3}}", "{failures: {at_least: 4}}", "{vip: true}", False),
+        ("{confidence: {below: 0.7}}", "{confidence: {at_least: 0.6}}", "{vip: true}", True),
+        # Not every turn has an amount, so the two leave turns to the third.
+        ("{amount: {below: 9}}", "{amount: {at_least: 9}}", "{vip: true}", False),
+        ("{amount: {below: 9}}", "{amount: {at_least: 9}}", "{amount: {at_least: 1}}", True),
+    ],
+)
+def test_two_rules_that_cover_a_third_by_numbers(
+    policy_text: str, first: str, second: str, third: str, *, is_dead: bool
+) -> None:
+    found = findings(policy_text, rule("a", first) + rule("b", second) + rule("c", third, TO_N1))
+    dead = [item for item in found if "'c' never wins" in item.text]
+    assert bool(dead) is is_dead
+
+
 def test_the_same_condition_with_another_outcome_is_a_contradiction(policy_text: str) -> None:
     when = "{vip: true, top_intent: refund}"
     found = findings(policy_text, rule("one", when) + rule("two", when, TO_N1))

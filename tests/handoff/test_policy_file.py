@@ -71,7 +71,7 @@ class TestVersion:
         assert plain.version == commented.version
 
     def test_any_other_change_does(self, policy_text: str) -> None:
-        changed = policy_text.replace("confident: 0.75", "confident: 0.56")
+        changed = policy_text.replace("confident: 0.80", "confident: 0.56")
 
         versions = {
             parse_policy(text, holiday_dates=no_holidays).version for text in (policy_text, changed)
@@ -84,7 +84,7 @@ class TestVersion:
     ("before", "after", "path", "problem"),
     [
         (
-            "  confident: 0.75 ",
+            "  confident: 0.80 ",
             "  confident: 1.5 ",
             "confidence.confident",
             "got 1.5; expected a number from 0 to 1",
@@ -361,7 +361,7 @@ def test_the_line_is_the_one_of_the_mistake(policy_text: str) -> None:
 
 
 def test_all_mistakes_are_listed_at_once_in_line_order(policy_text: str) -> None:
-    text = policy_text.replace("confident: 0.75", "confident: 7").replace("level: N1", "level: L1")
+    text = policy_text.replace("confident: 0.80", "confident: 7").replace("level: N1", "level: L1")
 
     found = problems_in(text)
 
@@ -502,3 +502,14 @@ def test_deciding_needs_no_yaml_library() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False)
 
     assert done.returncode == 0
+
+
+def test_a_misspelt_outcome_is_one_mistake_not_several(policy_text: str) -> None:
+    before = "outcome: handoff\n      reason: critical_intent\n      queue: n3_risk"
+    text = policy_text.replace(before, before.replace("handoff", "handof"), 1)
+    assert text != policy_text
+
+    found = problems_in(text)
+
+    assert len(found) == 1, found
+    assert "did you mean 'handoff'?" in found[0]

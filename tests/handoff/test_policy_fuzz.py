@@ -217,7 +217,7 @@ def test_anchors_and_merge_keys_say_things_once(policy_text: str) -> None:
 
 def test_every_mistake_is_reported_at_once(policy_text: str) -> None:
     broken = (
-        policy_text.replace("confident: 0.75", "confident: high")
+        policy_text.replace("confident: 0.80", "confident: high")
         .replace("level: N3", "level: N9", 1)
         .replace("reason: critical_intent", "reason: critcal_intent", 1)
         .replace("top_intent: legal_threat", "top_intent: legal_treat", 1)

@@ -52,7 +52,7 @@ def test_every_condition_is_in_the_schema_in_the_texts_and_in_the_docs() -> None
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("  confident: 0.75 ", "  confident: 1.5 "),
+        ("  confident: 0.80 ", "  confident: 1.5 "),
         ("  margin: 0.10 ", "  magrin: 0.10 "),
         ("    level: N2", "    level: N4"),
         ("when: {trigger: bot_unavailable}", "when: {}"),
