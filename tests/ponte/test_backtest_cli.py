@@ -95,7 +95,7 @@ def test_another_policy_is_compared_filtered_swept_and_drawn(
 ) -> None:
     text = (ROOT / "handoff.yml").read_text(encoding="utf-8")
     tried = tmp_path / "new.yml"
-    tried.write_text(text.replace("\n  confident: 0.", "\n  confident: 0.9", 1), encoding="utf-8")
+    tried.write_text(text.replace("\n  confident: 0.", "\n  confident: 0.2", 1), encoding="utf-8")
     out, plot = tmp_path / "report.json", tmp_path / "sweep.svg"
     sweep = ["--sweep", "confidence=0.3..0.8:0.1", "--plot", str(plot), "--out", str(out)]
 

@@ -33,7 +33,7 @@ def test_the_project_s_own_policy_is_checked_by_default(
 def test_a_mistake_is_named_and_the_check_fails(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = written(tmp_path, SOURCE.replace("confident: 0.45", "confident: high", 1))
+    path = written(tmp_path, SOURCE.replace("confident: 0.80", "confident: high", 1))
 
     assert main(["handoff", "check", path]) == 1
 

@@ -1,0 +1,1 @@
+"""How well the assistant understands: tables of messages, the measuring run, the numbers."""
