@@ -38,7 +38,7 @@ format: ## let ruff put the code in order
 	$(PY) -m ruff format .
 	$(PY) -m ruff check --fix .
 
-unit: ## the tests of the code, on real PostgreSQL, Redis and SMTP
+unit: train ## the tests of the code, on real PostgreSQL, Redis and SMTP
 	@$(SETUP) test bot
 	$(PY) -m pytest
 

@@ -76,7 +76,7 @@ class TurnResult:
 
     Attributes:
         replies: what the bot said, one object for each utterance.
-        parse: intent (name, confidence), intent_ranking (at most 10), entities.
+        parse: intent (name, confidence, in_scope), intent_ranking (at most 10), entities.
         slots: `DECISION_SLOTS` as this turn set them (null if it did not) and `STATE_SLOTS` as they
             were after the turn.
         active_loop: the form or loop that was open after the turn.
@@ -318,7 +318,11 @@ def _parse(event: UserUttered) -> dict[str, Any]:
     data: dict[str, Any] = dict(event.parse_data or {})
     intent = data.get("intent") or {}
     return {
-        "intent": {"name": intent.get("name"), "confidence": intent.get("confidence", 0.0)},
+        "intent": {
+            "name": intent.get("name"),
+            "confidence": intent.get("confidence", 0.0),
+            "in_scope": intent.get("in_scope"),  # None: a button, or a model that does not say
+        },
         "intent_ranking": [
             {"name": item.get("name"), "confidence": item.get("confidence", 0.0)}
             for item in (data.get("intent_ranking") or [])[:_RANKING_LENGTH]

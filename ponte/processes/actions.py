@@ -33,6 +33,8 @@ from ponte.processes.wiring import (
 )
 from ponte.settings import Settings
 
+_WATCH = "policy_watch"
+
 
 def run(settings: Settings) -> int:
     """Serve until told to stop."""
@@ -71,7 +73,11 @@ def make_app(settings: Settings) -> Sanic[Any, Any]:
 
     @app.after_server_start
     async def prepare(server: Sanic[Any, Any]) -> None:
-        server.add_task(watch.run(every=settings.policy_check))
+        server.add_task(watch.run(every=settings.policy_check), name=_WATCH)
+
+    @app.before_server_stop
+    async def stop_looking(server: Sanic[Any, Any]) -> None:
+        await server.cancel_task(_WATCH, raise_exception=False)
 
     @app.after_server_stop
     async def release(_app: Sanic[Any, Any]) -> None:

@@ -53,7 +53,11 @@ def test_a_turn_answers_with_replies_parse_slots_and_model(
         }
     ]
     assert answer["parse"]["intent"]["name"] == "greet"
-    assert answer["parse"]["intent_ranking"][0] == answer["parse"]["intent"]
+    intent = answer["parse"]["intent"]
+    assert answer["parse"]["intent_ranking"][0] == {
+        "name": "greet",
+        "confidence": intent["confidence"],
+    }
     assert answer["parse"]["entities"] == []
     assert answer["slots"] == {
         "handoff_outcome": "stay",
@@ -87,7 +91,7 @@ def test_a_payload_runs_its_intent_with_its_entities(bot: BotProcess, conversati
     answer = bot.turn(
         conversation_id=conversation, text="", payload='/inform{"order_number":"123"}'
     )
-    assert answer["parse"]["intent"] == {"name": "inform", "confidence": 1.0}
+    assert answer["parse"]["intent"] == {"name": "inform", "confidence": 1.0, "in_scope": None}
     assert answer["slots"]["order_number"] == "123"
     assert answer["replies"][-1]["text"] == "O pedido 123 está a caminho."
     assert answer["active_loop"] is None
