@@ -18,6 +18,7 @@ import hmac
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Optional
 
 from rasa.core.agent import Agent
@@ -145,6 +146,8 @@ class TurnChannel(InputChannel):
             return json_response(
                 {"error": str(error), "field": error.field, "expected": error.expected}, status=422
             )
+        # The actions keep the model's id with the decision.
+        wanted = replace(wanted, metadata={**wanted.metadata, "model": agent.model_id})
         return await self._answer(self._runner(request.app, agent), agent, wanted)
 
     def _runner(self, app: Sanic, agent: Agent) -> TurnRunner:

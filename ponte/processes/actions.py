@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,8 +33,6 @@ from ponte.processes.wiring import (
     serve,
 )
 from ponte.settings import Settings
-
-_WATCH = "policy_watch"
 
 
 def run(settings: Settings) -> int:
@@ -71,13 +70,17 @@ def make_app(settings: Settings) -> Sanic[Any, Any]:
 
     watch = PolicyWatch.after(loaded, policies, db=db, clock=clock)
 
+    looking: list[asyncio.Task[None]] = []
+
     @app.after_server_start
-    async def prepare(server: Sanic[Any, Any]) -> None:
-        server.add_task(watch.run(every=settings.policy_check), name=_WATCH)
+    async def prepare(_app: Sanic[Any, Any]) -> None:
+        looking.append(asyncio.create_task(watch.run(every=settings.policy_check)))
 
     @app.before_server_stop
-    async def stop_looking(server: Sanic[Any, Any]) -> None:
-        await server.cancel_task(_WATCH, raise_exception=False)
+    async def stop_looking(_app: Sanic[Any, Any]) -> None:
+        for task in looking:
+            task.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
 
     @app.after_server_stop
     async def release(_app: Sanic[Any, Any]) -> None:

@@ -24,6 +24,7 @@ class FakeActionServer:
 
     url: str = ""
     calls: list[tuple[str, str]] = field(default_factory=list)
+    models: dict[str, object] = field(default_factory=dict)
     release: threading.Event = field(default_factory=threading.Event)
     entered: threading.Event = field(default_factory=threading.Event)
 
@@ -32,6 +33,7 @@ class FakeActionServer:
         message = body["tracker"]["latest_message"]
         text, turn_id = message["text"], message["metadata"]["message_id"]
         self.calls.append((name, turn_id))
+        self.models[turn_id] = message["metadata"].get("model")
         handlers = {
             "action_validate_slot_mappings": self._decide,
             "action_handoff": self._handoff,

@@ -90,11 +90,11 @@ def scored(intent: str, confidence: float) -> dict[str, Any]:
             id="just below the margin",
         ),
         # Critical intents: their own, lower bar.
-        pytest.param(scored("report_fraud", 0.36), "handoff", "fraud", id="unsure fraud"),
-        pytest.param(scored("report_fraud", 0.34), "clarify", "default_clarify", id="faint fraud"),
-        pytest.param(scored("safety_incident", 0.35), "handoff", "safety", id="unsure safety"),
-        pytest.param(scored("legal_threat", 0.40), "handoff", "legal", id="unsure legal"),
-        pytest.param(scored("data_privacy", 0.45), "handoff", "privacy", id="unsure privacy"),
+        pytest.param(scored("report_fraud", 0.51), "handoff", "fraud", id="unsure fraud"),
+        pytest.param(scored("report_fraud", 0.49), "clarify", "default_clarify", id="faint fraud"),
+        pytest.param(scored("safety_incident", 0.50), "handoff", "safety", id="unsure safety"),
+        pytest.param(scored("legal_threat", 0.50), "handoff", "legal", id="unsure legal"),
+        pytest.param(scored("data_privacy", 0.50), "handoff", "privacy", id="unsure privacy"),
         pytest.param(
             {**UNSURE, "keywords": ("procon",)},
             "handoff",
@@ -514,7 +514,7 @@ class TestEvidence:
         assert not fraud.matched
         assert (confidence.seen, confidence.wanted, confidence.met) == (
             "0.34",
-            "at least 0.35",
+            "at least 0.5",
             False,
         )
 

@@ -83,6 +83,18 @@ def test_an_order_number_is_found_and_nothing_else_is_taken_for_one(
     assert [match[0] for match in re.finditer(PATTERN, text, re.IGNORECASE)] == numbers
 
 
+def test_every_pattern_is_of_an_entity_that_an_example_marks() -> None:
+    # Rasa looks only for patterns whose entity stands in an example.
+    text = "".join(
+        path.read_text(encoding="utf-8") for path in sorted((ROOT / "data/nlu").glob("*/*.yml"))
+    )
+    names = [block["regex"] for block in read("data/nlu/entities.yml")["nlu"]]
+    assert set(names) == {"order_number", "amount"}
+    for name in names:
+        assert f"]({name})" in text
+        assert name in DOMAIN["entities"]
+
+
 @pytest.mark.parametrize(("language", "least"), [("pt", 30), ("en", 12), ("es", 12)])
 def test_every_intent_has_enough_examples_in_every_language(language: str, least: int) -> None:
     counts = Counter(intent for own, intent, _ in TRAINED if own == language)

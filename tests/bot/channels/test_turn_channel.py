@@ -125,6 +125,15 @@ def test_odd_text_is_a_turn_like_any_other(bot: BotProcess, conversation: str, t
     assert bot.turn(**body) == first | {"replayed": True}
 
 
+def test_the_actions_learn_which_model_reads_the_message(
+    bot: BotProcess, actions: FakeActionServer, conversation: str
+) -> None:
+    turn_id = f"which-model-{conversation}"
+    answer = bot.turn(conversation_id=conversation, message_id=turn_id, text="oi")
+    assert answer["model"]["id"]
+    assert actions.models[turn_id] == answer["model"]["id"]
+
+
 def test_the_same_message_again_replays_the_answer_and_calls_no_action(
     bot: BotProcess, actions: FakeActionServer, database: str, conversation: str
 ) -> None:
