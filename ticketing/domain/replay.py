@@ -44,7 +44,12 @@ JSON = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class DecisionRecord:
-    """A decision as it is stored. `columns`: the copies beside it, None where there is none."""
+    """A decision as it is stored.
+
+    Attributes:
+        columns: The copies beside it, None where there is none.
+        model: The model that read the message; "none" where Ponte decided without the bot.
+    """
 
     turn_id: uuid.UUID
     at: datetime
@@ -52,6 +57,7 @@ class DecisionRecord:
     columns: Mapping[str, str | None]
     snapshot: JSON
     decision: JSON
+    model: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +289,7 @@ class _Follower:
         if self._known:
             yield from self._counters(where, turn, decision)
         if decision is not None and turn.outcome in _BY_BOT:
-            yield from _words(where, turn, *decision, policies=self.history.policies)
+            yield from _words(where, turn, decision, policies=self.history.policies)
         self._leave(turn)
 
     def _seen(self, where: str, snapshot: ConversationSnapshot) -> Iterator[Difference]:
@@ -316,9 +322,9 @@ class _Follower:
             return (Understanding(),)
         if decision is None:  # a question about the language: the counters stay
             return (before,)
-        decided, snapshot = decision
+        decided, snapshot, _ = decision
         known = before.answered(snapshot.clarification_answer)
-        if _is_own(decided, snapshot, self.history.policies):
+        if _is_own(decision, self.history.policies):
             return (known, Understanding())
         question = question_of(snapshot.top_intent, snapshot.entities)
         after = known.after(
@@ -385,7 +391,9 @@ class _Follower:
         self.notes.append(f"{where}: an older release did not keep the state it left")
 
 
-_Read = tuple[Decision, ConversationSnapshot]
+_NO_MODEL = "none"  # as `services.turn_runner` stores it
+_Read = tuple[Decision, ConversationSnapshot, str]
+"""A decision, what it saw, and the model."""
 
 
 def _read_decision(record: DecisionRecord | None) -> _Read | None:
@@ -395,6 +403,7 @@ def _read_decision(record: DecisionRecord | None) -> _Read | None:
         return (
             Decision.from_json(record.decision),
             ConversationSnapshot.from_json(record.snapshot),
+            record.model,
         )
     except (DecisionError, SnapshotError):
         return None  # reported with the decisions
@@ -403,17 +412,17 @@ def _read_decision(record: DecisionRecord | None) -> _Read | None:
 def _words(
     where: str,
     turn: TurnRecord,
-    decided: Decision,
-    snapshot: ConversationSnapshot,
+    decision: _Read,
     *,
     policies: Mapping[str, HandoffPolicy],
 ) -> Iterator[Difference]:
     """The language, and the question that a clarifying turn leaves open."""
+    decided, snapshot, _ = decision
     after = turn.after or {}
     if snapshot.language_served and after.get("language") != snapshot.language:
         yield Difference(where, "after.language", after.get("language"), snapshot.language)
     asks = turn.outcome == "clarified" and decided.outcome == "clarify"
-    if not asks or _is_own(decided, snapshot, policies):
+    if not asks or _is_own(decision, policies):
         return
     kept = after.get("clarification") or {}
     offered = [option.get("intent") for option in kept.get("options", ())]
@@ -421,10 +430,14 @@ def _words(
         yield Difference(where, "after.clarification", offered, list(decided.options))
 
 
-def _is_own(
-    decided: Decision, snapshot: ConversationSnapshot, policies: Mapping[str, HandoffPolicy]
-) -> bool:
-    """Whether Ponte answered without the bot: "continue", "cancel", "what does the menu mean?"."""
+def _is_own(decision: _Read, policies: Mapping[str, HandoffPolicy]) -> bool:
+    """Whether Ponte answered without the bot: "continue", "cancel", "what does the menu mean?".
+
+    The intents are those of the bot too ("deny" is "cancel"), but no model read the message.
+    """
+    decided, snapshot, model = decision
+    if model != _NO_MODEL:
+        return False
     policy = policies.get(decided.policy_version)
     own = {"not_understood"}
     if policy is not None:

@@ -92,6 +92,7 @@ async def _decisions(session: AsyncSession, conversation_id: uuid.UUID) -> list[
                 "priority": row.priority,
                 "understanding": row.understanding,
             },
+            model=str((row.versions or {}).get("model") or "unknown"),
             snapshot=row.snapshot,
             decision=row.decision,
         )

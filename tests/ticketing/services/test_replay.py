@@ -149,6 +149,22 @@ async def test_a_question_that_ends_in_silence_is_identical(story: Story) -> Non
     assert [str(one) for one in (await story.again()).differences] == []
 
 
+@pytest.mark.parametrize(
+    ("intent", "score"),
+    [("affirm", 0.97), ("deny", 0.97), ("deny", 0.3), ("talk_to_person", 0.31)],
+)
+async def test_what_the_bot_reads_as_yes_no_or_a_person_is_identical(
+    story: Story, intent: str, score: float
+) -> None:
+    # "continue", "cancel" and "a person" under a reminder have these intents too.
+    story.world.bot.understands["ok"] = (intent, score)
+    await story.say("oi")
+    await story.say("ok")
+    await story.say("hmm")
+
+    assert [str(one) for one in (await story.again()).differences] == []
+
+
 async def test_a_turn_that_ran_twice_after_a_crash_is_identical(story: Story) -> None:
     await story.say("hmm")
     story.world.bot.dies_after_deciding = True
