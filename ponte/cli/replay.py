@@ -15,7 +15,7 @@ from ponte.cli.handoff import handoff
 from ponte.holiday_dates import holiday_dates
 from ponte.settings import Process
 from ticketing.db.engine import Database
-from ticketing.domain.replay import History
+from ticketing.domain.history import History
 from ticketing.domain.replay import replay as play
 from ticketing.services.control import ConversationNotFoundError
 from ticketing.services.conversation_history import load_history

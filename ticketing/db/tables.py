@@ -288,7 +288,7 @@ class Turn(Base):
     outcome: Mapped[str | None]
     """answered | clarified | handed_off | to_agent | ignored | merged."""
     after: Mapped[JSON | None]
-    """What the turn left in its conversation (`ticketing.domain.replay.STATE`), so that a replay
+    """What the turn left in its conversation (`ticketing.domain.history.STATE`), so that a replay
     can tell where a conversation went another way. Empty in turns of older releases."""
     merged_into: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("turns.id"), index=True)
     """The turn that answers this message too, when many waited at once."""

@@ -8,14 +8,12 @@ what each turn and each event left, and with what is stored at the end.
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from handoff.decide import decide
 from handoff.decision import Decision, DecisionError
 from handoff.policy import HandoffPolicy
 from handoff.silence import CLOSE
@@ -23,100 +21,19 @@ from handoff.snapshot import ConversationSnapshot, SnapshotError
 from ticketing.domain import control
 from ticketing.domain.control import ControlError, ControlState
 from ticketing.domain.enums import Control, TicketStatus
+from ticketing.domain.history import (
+    JSON,
+    DecisionRecord,
+    Difference,
+    EventRecord,
+    History,
+    TurnRecord,
+)
+from ticketing.domain.replay_decisions import decision_differences
 from ticketing.domain.turn import Understanding, question_of
 from ticketing.domain.turn_input import is_question
 
-STATE = (
-    "control",
-    "control_epoch",
-    "language",
-    "language_state",
-    "understanding",
-    "clarification",
-)
-"""Columns of a conversation that a turn leaves behind and that a replay compares."""
-
-_COLUMNS = ("outcome", "reason", "level", "queue", "priority", "understanding")
 _BY_BOT = frozenset({"answered", "clarified", "handed_off"})
-
-JSON = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionRecord:
-    """A decision as it is stored.
-
-    Attributes:
-        columns: The copies beside it, None where there is none.
-        model: The model that read the message; "none" where Ponte decided without the bot.
-    """
-
-    turn_id: uuid.UUID
-    at: datetime
-    rule: str
-    columns: Mapping[str, str | None]
-    snapshot: JSON
-    decision: JSON
-    model: str = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class TurnRecord:
-    """A turn that ended; `after` is None in turns of older releases."""
-
-    turn_id: uuid.UUID
-    finished_at: datetime
-    outcome: str
-    after: JSON | None
-
-
-@dataclass(frozen=True, slots=True)
-class EventRecord:
-    """An event of one of the conversation's tickets."""
-
-    ticket: int
-    kind: str
-    at: datetime
-    data: JSON
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """All that is stored of a conversation.
-
-    Attributes:
-        decisions: In order of time.
-        turns: Those that ended.
-        events: Of all its tickets.
-        state: The conversation's columns `STATE` now.
-        tickets: Number to status now.
-        silent: Decisions of silent turns: turn to "remind" or "close".
-        undelivered: Turns whose answer never reached the customer: their question is forgotten.
-        policies: Version to policy, of all versions that decided and are stored.
-    """
-
-    decisions: Sequence[DecisionRecord]
-    turns: Sequence[TurnRecord]
-    events: Sequence[EventRecord]
-    state: JSON
-    tickets: Mapping[int, str]
-    silent: Mapping[uuid.UUID, str] = field(default_factory=dict)
-    undelivered: frozenset[uuid.UUID] = frozenset()
-    policies: Mapping[str, HandoffPolicy] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One value that is stored otherwise than it is computed again."""
-
-    where: str
-    field: str
-    stored: Any
-    recomputed: Any
-
-    def __str__(self) -> str:
-        stored, again = _short(self.stored), _short(self.recomputed)
-        return f"{self.where}: {self.field}: stored {stored}, recomputed {again}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,63 +71,6 @@ def replay(history: History) -> Replay:
         differences=tuple(differences),
         notes=tuple(follower.notes),
     )
-
-
-# -- decisions ----------------------------------------------------------------------------------
-
-
-def decision_differences(
-    record: DecisionRecord, policies: Mapping[str, HandoffPolicy]
-) -> Iterator[Difference]:
-    """Where a stored decision differs from the one taken again."""
-    where = f"decision of turn {record.turn_id}"
-    version = str(record.decision.get("policy_version", ""))
-    policy = policies.get(version)
-    if policy is None:
-        yield Difference(where, "policy_version", version, "this version is not stored")
-        return
-    try:
-        snapshot = ConversationSnapshot.from_json(record.snapshot)
-    except SnapshotError as error:
-        yield Difference(where, "snapshot", "unreadable", str(error))
-        return
-    decision = decide(snapshot, policy)
-    again: JSON = json.loads(json.dumps(decision.to_json()))
-    for name, stored in record.decision.items():
-        # What a release did not know yet is not in its records.
-        if name == "evaluations":
-            yield from _evaluation_differences(where, stored, again[name])
-        elif name in again and stored != again[name]:
-            yield Difference(where, f"decision.{name}", stored, again[name])
-    if record.rule != decision.rule_version:
-        yield Difference(where, "rule", record.rule, decision.rule_version)
-    for name in _COLUMNS:
-        stored = record.columns.get(name)
-        if stored is not None and stored != again[name]:
-            yield Difference(where, name, stored, again[name])
-
-
-def _evaluation_differences(
-    where: str, stored: Sequence[JSON], again: Sequence[JSON]
-) -> Iterator[Difference]:
-    """Rule by rule; rules that came with a later release are not in the record."""
-    by_rule = {item["rule"]: item for item in again}
-    for item in stored:
-        rule = item.get("rule")
-        other = by_rule.get(rule)
-        if other != item:
-            seen = None if other is None else _first_unlike(item, other)
-            yield Difference(where, f"decision.evaluations.{rule}", *(seen or (item, other)))
-
-
-def _first_unlike(stored: JSON, again: JSON) -> tuple[Any, Any] | None:
-    if stored.get("matched") != again["matched"]:
-        return stored.get("matched"), again["matched"]
-    pairs = zip(stored.get("conditions", ()), again["conditions"], strict=False)
-    return next(((one, two) for one, two in pairs if one != two), None)
-
-
-# -- the conversation's state -------------------------------------------------------------------
 
 
 _BEGINNING = ControlState(Control.BOT, 0)
@@ -559,11 +419,3 @@ def _status_after(before: str | None, event: EventRecord) -> str:
     )
     is_new = present == TicketStatus.NEW.value
     return TicketStatus.OPEN.value if has_agent and is_new else present
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."
-
-
-_MAX_SHOWN = 200  # characters of a value in one line

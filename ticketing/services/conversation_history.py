@@ -20,7 +20,7 @@ from ticketing.db.tables import (
     Turn,
 )
 from ticketing.domain.enums import DeliveryState, TurnState
-from ticketing.domain.replay import STATE, DecisionRecord, EventRecord, History, TurnRecord
+from ticketing.domain.history import STATE, DecisionRecord, EventRecord, History, TurnRecord
 from ticketing.services.control import ConversationNotFoundError
 from ticketing.services.silence import silent_turn_id
 

@@ -21,7 +21,7 @@ from channels.message import OutboundMessage
 from handoff.silence import SilenceTimes
 from ticketing.db.engine import Database
 from ticketing.db.tables import Contact, Conversation, Handoff, Message, Ticket, Turn
-from ticketing.domain import replay
+from ticketing.domain import history
 from ticketing.domain.burst import MERGE_BEYOND
 from ticketing.domain.control import ControlState
 from ticketing.domain.enums import Control, TicketStatus, TurnState
@@ -307,7 +307,7 @@ async def finish(
 
 def _left_behind(conversation: Conversation) -> dict[str, Any]:
     """The state that a replay compares, as this turn leaves it."""
-    return {name: getattr(conversation, name) for name in replay.STATE}
+    return {name: getattr(conversation, name) for name in history.STATE}
 
 
 def _wait(
