@@ -24,6 +24,10 @@ from ticketing.services import decisions, handoffs
 
 log = structlog.get_logger()
 
+_OPEN_CONNECTIONS_SECONDS = 3.0
+"""How long a stop waits for requests that are being answered. Sanic's 15 s are longer than the
+supervisor waits before it kills."""
+
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 5.0
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -110,6 +114,7 @@ async def until_done(name: str, job: Callable[[], Awaitable[None]]) -> None:
 
 def serve(app: Sanic[Any, Any], *, host: str, port: int) -> int:
     """Serve in this process until SIGTERM; one process, one event loop."""
+    app.config.GRACEFUL_SHUTDOWN_TIMEOUT = _OPEN_CONNECTIONS_SECONDS
     app.run(
         host=host,
         port=port,

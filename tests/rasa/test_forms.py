@@ -11,7 +11,6 @@ import json
 import os
 import socket
 import subprocess
-import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from sqlalchemy import select
 
 from kit.clock import FakeClock
 from ponte.embedded.postgres import EmbeddedPostgres
+from tests.ponte.waiting import wait_until
 from tests.ticketing.services.talk import World, make_world
 from ticketing.db.engine import Database
 from ticketing.db.tables import Handoff
@@ -160,13 +160,14 @@ def running(
 
 
 def _wait_for(address: str, processes: list[subprocess.Popen[bytes]], log: Path) -> None:
-    for _ in range(1200):
+    def answers() -> bool:
         assert all(process.poll() is None for process in processes), log.read_text()[-4000:]
         with contextlib.suppress(httpx.TransportError):
             httpx.get(address)
-            return
-        time.sleep(0.05)  # a process start has no event to wait for
-    pytest.fail("the processes did not start\n" + log.read_text()[-4000:])
+            return True
+        return False
+
+    wait_until(answers, f"an answer of {address}", seconds=60)
 
 
 @dataclass

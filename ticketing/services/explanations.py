@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, fields
-from datetime import datetime
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -25,23 +23,13 @@ DEFAULT_DECISIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class ExplainedDecision:
+class ExplainedDecision(DecisionView):
     """A decision record with its explanation.
 
     `text` and `explanation` are None in records that this release cannot read. What would have
     changed the outcome is told only of decisions of the policy version that is in force.
     """
 
-    id: uuid.UUID
-    turn_id: uuid.UUID
-    outcome: str
-    reason: str | None
-    rule: str
-    snapshot: dict[str, Any]
-    decision: dict[str, Any]
-    versions: dict[str, Any]
-    created_at: datetime
-    correlation_id: str
     text: str | None
     explanation: Explained | None
 
