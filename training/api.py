@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field
 
 from ticketing.api.calls import Answer, Call, Route
-from ticketing.domain.enums import Role
+from ticketing.domain.permissions import Permission
 from ticketing.domain.review import CandidateState
 from ticketing.http.problems import Problem, ProblemError
 from ticketing.http.schemas import Key, NoBody, Reason, Strict, Words
@@ -123,32 +123,32 @@ def training_routes(files: NluFiles) -> tuple[Route, ...]:
         Route(
             "GET", "/training/inbox", "list_candidates", "Training",
             "Sentences that may become training examples, alike ones together",
-            Role.SUPERVISOR, handlers.inbox, Inbox, query=InboxQuery,
+            Permission.TRAINING_MANAGE, handlers.inbox, Inbox, query=InboxQuery,
         ),
         Route(
             "POST", "/training/collect", "collect_candidates", "Training",
             "Look at new decisions and marks for such sentences; harmless to repeat",
-            Role.SUPERVISOR, _telling(handlers.collect), CollectedView, body=NoBody,
+            Permission.TRAINING_MANAGE, _telling(handlers.collect), CollectedView, body=NoBody,
             codes=("training_data_missing",),
         ),
         Route(
             "POST", "/training/accept", "accept_candidates", "Training",
             "Write candidates into data/nlu as examples of an intent",
-            Role.SUPERVISOR, _telling(handlers.accept), AcceptedView, body=AcceptBody,
+            Permission.TRAINING_MANAGE, _telling(handlers.accept), AcceptedView, body=AcceptBody,
             codes=("candidate_not_found", "training_data_missing"),
             example={"ids": ["1f9a03bc"], "intent": "refund"},
         ),
         Route(
             "POST", "/training/reject", "reject_candidates", "Training",
             "Put candidates away; their sentences do not come back",
-            Role.SUPERVISOR, _telling(handlers.reject), Rejected, body=RejectBody,
+            Permission.TRAINING_MANAGE, _telling(handlers.reject), Rejected, body=RejectBody,
             codes=("candidate_not_found", "candidate_decided"),
             example={"ids": ["1f9a03bc"], "reason": "not for us"},
         ),
         Route(
             "GET", "/training/metrics", "review_metrics", "Training",
             "Over-handoff and under-handoff out of agents' marks, with 95 % intervals",
-            Role.SUPERVISOR, handlers.metrics, MetricsView, query=MetricsQuery,
+            Permission.REPORTS_READ, handlers.metrics, MetricsView, query=MetricsQuery,
         ),
     )  # fmt: skip
 

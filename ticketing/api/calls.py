@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ticketing.domain.enums import Role
+from ticketing.domain.permissions import Permission
 from ticketing.domain.ticket import Actor
 from ticketing.http.desk import Desk
 from ticketing.services.sessions import LoggedIn, NewSession
@@ -82,7 +82,7 @@ class Route:
         name: Operation id.
         tag: Group in the documentation.
         summary: One line.
-        least: Least role; None is public.
+        needs: Permission it wants; None is public.
         handler: Does it.
         answer: Type of the answer, a dataclass.
         body: Model of the body, for POST.
@@ -98,7 +98,7 @@ class Route:
     name: str
     tag: str
     summary: str
-    least: Role | None
+    needs: Permission | None
     handler: Callable[[Call], Awaitable[Answer]]
     answer: Any
     body: type[BaseModel] | None = None

@@ -18,7 +18,7 @@ from sanic import HTTPResponse, Request
 from sanic.response import raw
 
 from ticketing.api.calls import Answer, Call, Route
-from ticketing.domain.ticket import has_role
+from ticketing.domain.permissions import roles_with
 from ticketing.http import browser
 from ticketing.http.desk import Desk
 from ticketing.http.problems import (
@@ -113,7 +113,7 @@ class Dispatcher:
         self, request: AnyRequest, route: Route, token: str | None, *, by_cookie: bool
     ) -> LoggedIn | None:
         address = browser.client_address(request)
-        if route.least is None:
+        if route.needs is None:
             self._spend(self._limits.login, address)
             if browser.foreign_origin(request, deps=self._desk.deps):
                 raise ProblemError(Problem("csrf_failed", "the request comes from another site"))
@@ -124,8 +124,9 @@ class Dispatcher:
             detail = "expected a valid `Authorization: Bearer` token or session cookie"
             raise ProblemError(Problem("unauthenticated", detail))
         self._spend(self._limits.session, str(who.agent_id))
-        if not has_role(who.role, route.least):
-            detail = f"expected the role {route.least.value} or above, you are {who.role.value}"
+        if route.needs not in who.permissions:
+            roles = ", ".join(role.value for role in roles_with(route.needs))
+            detail = f"expected {route.needs.value} (roles: {roles}), you are {who.role.value}"
             raise ProblemError(Problem("role_not_allowed", detail))
         if by_cookie and request.method != "GET":
             self._check_csrf(request, who)

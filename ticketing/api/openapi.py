@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from ticketing.api.calls import Route
+from ticketing.domain.permissions import Permission, roles_with
 from ticketing.http.browser import CSRF_HEADER, SESSION_COOKIE
 from ticketing.http.problems import CODES
 
@@ -94,7 +95,7 @@ def _operation(route: Route, schemas: dict[tuple[str, str], Any]) -> dict[str, A
             },
             **_problem_responses(route),
         },
-        "security": [] if route.least is None else [{"bearer": []}, {"cookie": []}],
+        "security": [] if route.needs is None else [{"bearer": []}, {"cookie": []}],
     }
     if route.takes_key:
         operation["parameters"].append(_IDEMPOTENCY_KEY)
@@ -121,8 +122,13 @@ _IDEMPOTENCY_KEY = {
 
 
 def _description(route: Route) -> str:
-    who = "Public." if route.least is None else f"For the role {route.least.value} and above."
+    who = "Public." if route.needs is None else _audience(route.needs)
     return f"{who} {(route.body.__doc__ or '').strip()}" if route.body else who
+
+
+def _audience(needs: Permission) -> str:
+    roles = ", ".join(role.value for role in roles_with(needs))
+    return f"Wants `{needs.value}` (roles: {roles})."
 
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
@@ -170,7 +176,7 @@ def _inline(schema: Any, definitions: dict[str, Any]) -> Any:
 
 def _problem_responses(route: Route) -> dict[str, Any]:
     codes = [*route.codes, *_GENERAL]
-    if route.least is not None:
+    if route.needs is not None:
         codes += _WITH_LOGIN
     if route.body is not None:
         codes += _WITH_BODY

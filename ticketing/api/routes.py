@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from ticketing.api import handlers
 from ticketing.api.calls import Answer, Call, Route
-from ticketing.domain.enums import Role
+from ticketing.domain.permissions import Permission
 from ticketing.http import schemas
 from ticketing.services.agents import AgentView
 from ticketing.services.explanations import DecisionPage
@@ -30,7 +30,7 @@ def _ticket_command(
     summary: str,
     body: type[BaseModel],
     *,
-    least: Role = Role.AGENT,
+    needs: Permission = Permission.TICKETS_WRITE,
     codes: tuple[str, ...] = (),
     example: dict[str, Any] | None = None,
     takes_key: bool = False,
@@ -41,7 +41,7 @@ def _ticket_command(
         name=name,
         tag="Tickets",
         summary=summary,
-        least=least,
+        needs=needs,
         handler=getattr(handlers, name),
         answer=Done,
         body=body,
@@ -61,21 +61,22 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "POST", "/logout", "log_out", "Session", "End this session",
-        Role.AGENT, handlers.log_out, handlers.LoggedOut, body=schemas.NoBody,
+        Permission.ACCOUNT_OWN, handlers.log_out, handlers.LoggedOut, body=schemas.NoBody,
     ),
     Route(
         "GET", "/me", "me", "Session", "Who is logged in",
-        Role.AGENT, handlers.me, handlers.Me,
+        Permission.ACCOUNT_OWN, handlers.me, handlers.Me,
     ),
     Route(
         "GET", "/tickets", "list_tickets", "Tickets",
         "The tickets you may see: the most urgent first, or the newest",
-        Role.AGENT, handlers.list_tickets, TicketPage, query=schemas.TicketQuery,
+        Permission.TICKETS_READ, handlers.list_tickets, TicketPage, query=schemas.TicketQuery,
     ),
     Route(
         "GET", "/tickets/{ticket_id}", "get_ticket", "Tickets",
         "A ticket with messages, history, handoffs and the decision behind them",
-        Role.AGENT, handlers.get_ticket, TicketDetail, codes=("ticket_not_found", "not_visible"),
+        Permission.TICKETS_READ, handlers.get_ticket, TicketDetail,
+        codes=("ticket_not_found", "not_visible"),
     ),
     _ticket_command(
         "take", "take",
@@ -107,12 +108,12 @@ ROUTES: tuple[Route, ...] = (
     _ticket_command(
         "priority", "change_priority",
         "Change the priority; the SLA still counts from the opening",
-        schemas.PriorityBody, least=Role.SUPERVISOR,
+        schemas.PriorityBody, needs=Permission.TICKETS_SUPERVISE,
         example={"priority": "high", "reason": "Cliente sem acesso"},
     ),
     _ticket_command(
         "assign", "assign", "Give the ticket to an agent or a queue, or correct its severity",
-        schemas.AssignBody, least=Role.SUPERVISOR, example={"queue": "n1_support"},
+        schemas.AssignBody, needs=Permission.TICKETS_SUPERVISE, example={"queue": "n1_support"},
     ),
     _ticket_command(
         "resolve", "resolve",
@@ -126,7 +127,7 @@ ROUTES: tuple[Route, ...] = (
     ),
     _ticket_command(
         "close", "close", "Put a resolved ticket away for good",
-        schemas.CloseBody, least=Role.SUPERVISOR, example={"expected_version": 7},
+        schemas.CloseBody, needs=Permission.TICKETS_SUPERVISE, example={"expected_version": 7},
     ),
     _ticket_command(
         "reopen", "reopen", "Take a resolved ticket up again",
@@ -135,7 +136,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/tickets/{ticket_id}/review", "review_ticket", "Reviews",
         "Judge the handoff that opened a ticket: right, needless or late; harmless to repeat",
-        Role.AGENT, handlers.review_ticket, ReviewView, body=schemas.ReviewBody,
+        Permission.TICKETS_WRITE, handlers.review_ticket, ReviewView, body=schemas.ReviewBody,
         codes=("ticket_not_found", "not_visible"),
         example={"verdict": "wrong", "true_intent": "order_status"},
     ),
@@ -143,39 +144,39 @@ ROUTES: tuple[Route, ...] = (
         "POST", "/conversations/{conversation_id}/turns/{turn_id}/review",
         "review_turn", "Reviews",
         "Judge any decided turn, also one that the bot kept",
-        Role.AGENT, handlers.review_turn, ReviewView, body=schemas.ReviewBody,
+        Permission.TICKETS_WRITE, handlers.review_turn, ReviewView, body=schemas.ReviewBody,
         codes=("conversation_not_found", "turn_not_found", "not_visible"),
         example={"verdict": "late", "note": "Cliente pediu ajuda duas vezes"},
     ),
     Route(
         "GET", "/conversations/{conversation_id}", "get_conversation", "Conversations",
         "A conversation: control, messages, decisions",
-        Role.AGENT, handlers.get_conversation, ConversationView,
+        Permission.TICKETS_READ, handlers.get_conversation, ConversationView,
         codes=("conversation_not_found", "not_visible"),
     ),
     Route(
         "GET", "/conversations/{conversation_id}/decisions", "get_decisions", "Conversations",
         "What the handoff rules decided on each turn, with every rule's values, and why",
-        Role.AGENT, handlers.get_decisions, DecisionPage, query=schemas.DecisionQuery,
-        codes=("conversation_not_found", "not_visible"),
+        Permission.DECISIONS_READ, handlers.get_decisions, DecisionPage,
+        query=schemas.DecisionQuery, codes=("conversation_not_found", "not_visible"),
     ),
     Route(
         "GET", "/tickets/{ticket_id}/decisions", "get_ticket_decisions", "Tickets",
         "Why this ticket: the decisions of its conversation, explained",
-        Role.AGENT, handlers.get_ticket_decisions, DecisionPage, query=schemas.DecisionQuery,
-        codes=("ticket_not_found", "not_visible"),
+        Permission.DECISIONS_READ, handlers.get_ticket_decisions, DecisionPage,
+        query=schemas.DecisionQuery, codes=("ticket_not_found", "not_visible"),
     ),
     Route(
         "GET", "/queues", "list_queues", "Queues", "The queues, with what waits in them",
-        Role.AGENT, handlers.list_queues, handlers.Queues,
+        Permission.QUEUES_READ, handlers.list_queues, handlers.Queues,
     ),
     Route(
         "GET", "/agents", "list_agents", "Agents", "The people of the support team",
-        Role.SUPERVISOR, handlers.list_agents, handlers.Agents,
+        Permission.PEOPLE_READ, handlers.list_agents, handlers.Agents,
     ),
     Route(
         "POST", "/agents", "create_agent", "Agents", "Add a person",
-        Role.ADMIN, handlers.create_agent, AgentView, body=schemas.NewAgentBody,
+        Permission.PEOPLE_MANAGE, handlers.create_agent, AgentView, body=schemas.NewAgentBody,
         status=201, codes=("agent_exists",),
         example={
             "email": "bia@example.com", "name": "Bia Souza", "password": "nove gatos no telhado",
@@ -185,7 +186,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/agents/{agent_id}/disable", "disable_agent", "Agents",
         "Shut a person out at once; their tickets go back to the queues",
-        Role.ADMIN, handlers.disable_agent, handlers.Disabled, body=schemas.NoBody,
+        Permission.PEOPLE_MANAGE, handlers.disable_agent, handlers.Disabled, body=schemas.NoBody,
         codes=("agent_not_found", "last_admin"),
     ),
 )  # fmt: skip

@@ -47,6 +47,34 @@ class TicketStatus(StrEnum):
     CLOSED = "closed"
 
 
+class SlaMetric(StrEnum):
+    """What a clock measures. `resolution` is the first one, `total_resolution` goes on after a
+    reopening; `level` is an operational agreement: one stay at one level (OLA)."""
+
+    FIRST_RESPONSE = "first_response"
+    NEXT_RESPONSE = "next_response"
+    RESOLUTION = "resolution"
+    TOTAL_RESOLUTION = "total_resolution"
+    LEVEL = "level"
+
+
+class ClockState(StrEnum):
+    """Life of a clock. A breached one stays breached, also when it is met later."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    MET = "met"
+    BREACHED = "breached"
+    CANCELLED = "cancelled"
+
+
+class SlaThreshold(StrEnum):
+    """What there is to say about a clock."""
+
+    WARNING = "warning"
+    BREACH = "breach"
+
+
 class Lifecycle(StrEnum):
     """Life of a conversation, apart from who controls it."""
 
@@ -117,6 +145,8 @@ class Role(StrEnum):
 
     AGENT = "agent"
     SUPERVISOR = "supervisor"
+    DESIGNER = "designer"
+    OPERATOR = "operator"
     ADMIN = "admin"
 
 

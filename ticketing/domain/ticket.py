@@ -16,10 +16,10 @@ from enum import StrEnum
 from typing import Any
 
 from ticketing.domain.enums import Control, Level, Priority, Role, Severity, TicketStatus
+from ticketing.domain.permissions import PERMISSIONS_OF, Permission
 
 LEVELS = tuple(Level)
 PRIORITIES = tuple(Priority)
-ROLES = tuple(Role)
 
 OPEN_STATUSES = (
     TicketStatus.NEW,
@@ -94,8 +94,8 @@ class Actor:
 
     @property
     def supervises(self) -> bool:
-        """Whether the role is supervisor or above."""
-        return has_role(self.role, Role.SUPERVISOR)
+        """Whether they may do everything to every ticket."""
+        return Permission.TICKETS_SUPERVISE in PERMISSIONS_OF[self.role]
 
     def serves(self, queue_id: uuid.UUID) -> bool:
         """Whether tickets of this queue are theirs to see. Supervisors see all."""
@@ -103,11 +103,6 @@ class Actor:
 
 
 SYSTEM = Actor(agent_id=None, role=Role.ADMIN)
-
-
-def has_role(role: Role, least: Role) -> bool:
-    """Whether `role` is `least` or stands above it (agent < supervisor < admin)."""
-    return ROLES.index(role) >= ROLES.index(least)
 
 
 @dataclass(frozen=True, slots=True)

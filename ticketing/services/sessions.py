@@ -23,6 +23,7 @@ from ticketing.db.engine import Database
 from ticketing.db.tables import Agent, AgentQueue, AgentSession
 from ticketing.domain.enums import Role
 from ticketing.domain.login import MAX_PASSWORD, lock_time
+from ticketing.domain.permissions import PERMISSIONS_OF, Permission
 from ticketing.domain.ticket import Actor
 from ticketing.services.agents import HASHER, normal_email, normal_password
 
@@ -59,8 +60,13 @@ class LoggedIn:
 
     @property
     def role(self) -> Role:
-        """What they may do."""
+        """Their role."""
         return self.actor.role
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        """What they may do here."""
+        return PERMISSIONS_OF[self.role]
 
 
 @dataclass(frozen=True, slots=True)
