@@ -48,8 +48,11 @@ class TicketStatus(StrEnum):
 
 
 class SlaMetric(StrEnum):
-    """What a clock measures. `resolution` is the first one, `total_resolution` goes on after a
-    reopening; `level` is an operational agreement: one stay at one level (OLA)."""
+    """What a clock measures.
+
+    `resolution` is the first one, `total_resolution` goes on after a reopening; `level` is an
+    operational agreement: one stay at one level (OLA).
+    """
 
     FIRST_RESPONSE = "first_response"
     NEXT_RESPONSE = "next_response"
