@@ -54,6 +54,7 @@ assistant-test: train ## validate the training data and run the assistant's test
 bench: ## measure Ponte beside plain Rasa, and how well it understands (public sets: PONTE_DATASETS_DIR)
 	@$(SETUP) server bot
 	@$(PY) -m benchmarks.turns
+	@$(PY) -m benchmarks.sla
 	@$(PY) -m benchmarks.nlu
 
 faults: ## kill every process in the middle of 200 conversations each, and count (takes minutes)

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta, timezone
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 Interval = tuple[time, time]
@@ -26,6 +27,7 @@ MAX_OPEN_DAYS = 400  # a calendar open for longer than a year counts as one that
 _ONE_DAY = timedelta(days=1)
 _NOON = time(12)
 _VERSION_LENGTH = 8
+_DAYS_KEPT = 16_384  # working days of a dozen calendars over the years that open tickets span
 
 
 class CalendarNeverOpensError(ValueError):
@@ -176,20 +178,25 @@ def _windows(calendar: Calendar, start: datetime, *, days: int) -> Iterator[Wind
     The day before is there because of its night shift. Windows may overlap. Stops at the ends of
     the supported years instead of raising.
     """
-    zone = ZoneInfo(calendar.time_zone)
+    zone_name = calendar.time_zone
     try:
-        day = start.astimezone(zone).date() - _ONE_DAY
+        day = start.astimezone(ZoneInfo(zone_name)).date() - _ONE_DAY
         for _ in range(days + 2):
-            yield from _windows_of_day(calendar, day, zone)
+            if intervals := calendar.intervals_on(day):
+                yield from _windows_of_day(intervals, day, zone_name)
             day += _ONE_DAY
     except OverflowError:  # before year 1 or after year 9999
         return
 
 
-def _windows_of_day(calendar: Calendar, day: date, zone: ZoneInfo) -> list[Window]:
-    intervals = calendar.intervals_on(day)
-    if not intervals or not _exists(day, zone):
-        return []
+@lru_cache(maxsize=_DAYS_KEPT)
+def _windows_of_day(
+    intervals: tuple[Interval, ...], day: date, zone_name: str
+) -> tuple[Window, ...]:
+    """What a day's hours are in UTC; kept, because every clock asks about the same days."""
+    zone = ZoneInfo(zone_name)
+    if not _exists(day, zone):
+        return ()
     windows: list[Window] = []
     for opening, closing in intervals:
         last_day = day if closing > opening else day + _ONE_DAY
@@ -200,7 +207,7 @@ def _windows_of_day(calendar: Calendar, day: date, zone: ZoneInfo) -> list[Windo
         closes = max(wall.astimezone(timezone.utc) for wall in closing_times)
         if closes > opens:
             windows.append((opens, closes))
-    return sorted(windows)
+    return tuple(sorted(windows))
 
 
 def _exists(day: date, zone: ZoneInfo) -> bool:

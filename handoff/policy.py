@@ -19,6 +19,7 @@ from handoff.conditions import (
     OneOf,
     Within,
 )
+from handoff.queue_routing import QueueRouting
 from handoff.silence_settings import SilenceSettings
 from handoff.text import phrases_in
 
@@ -179,6 +180,7 @@ class Queue:
         calendar: Name of the calendar it works by.
         skills: Skills that an agent needs for anything in it.
         expected_wait: Until a person answers, as customers are told; None: the priority's target.
+        routing: How its tickets find a person.
     """
 
     key: str
@@ -187,6 +189,7 @@ class Queue:
     calendar: str
     skills: tuple[str, ...] = ()
     expected_wait: timedelta | None = None
+    routing: QueueRouting = field(default_factory=QueueRouting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,14 @@ from handoff.policy import LEVELS, MAX_TITLE, OUTCOMES, PRIORITIES, REASONS, SEV
 from handoff.policy_calendars import WEEKDAYS
 from handoff.policy_rules import MAX_WAIT_MINUTES
 from handoff.policy_sections import OPTIONAL_SECTIONS, SECTIONS
+from handoff.queue_routing import (
+    ASSIGNMENTS,
+    MAX_ACCEPT_MINUTES,
+    MAX_OVERFLOW_MINUTES,
+    MAX_SILENT_MINUTES,
+    RELAXATIONS,
+    ROUTING_KEYS,
+)
 from handoff.sentiment import MAX_WEIGHT
 from handoff.silence_settings import CHOICES
 
@@ -213,9 +221,36 @@ def _queue() -> Schema:
             "calendar": _text(),
             "skills": _names(),
             "expected_wait_minutes": _whole(1, MAX_WAIT_MINUTES),
+            **_queue_routing(),
         },
         required=("name", "level", "calendar"),
     )
+
+
+def _queue_routing() -> Schema:
+    overflow = {"queue": _text(), "after_minutes": _whole(1, MAX_OVERFLOW_MINUTES)}
+    steps = {"type": "array", "items": _enum(RELAXATIONS)}
+    described = {
+        "assignment": {
+            **_enum(ASSIGNMENTS),
+            "description": "auto: offered to agents who are online. pull: people take them.",
+        },
+        "accept_within_minutes": _whole(1, MAX_ACCEPT_MINUTES),
+        "silent_after_minutes": _whole(0, MAX_SILENT_MINUTES),
+        "overflow": {
+            **_object(overflow, required=tuple(overflow)),
+            "description": "Where a ticket goes that nobody took.",
+        },
+        "relax": {
+            "anyOf": [_enum(RELAXATIONS), steps],
+            "description": "Filters to leave out, in this order, while nobody passes.",
+        },
+        "relax_after_minutes": _whole(1, MAX_OVERFLOW_MINUTES),
+    }
+    if set(described) != set(ROUTING_KEYS):
+        message = "the schema and the routing keys differ"
+        raise AssertionError(message)
+    return described
 
 
 def _defaults() -> Schema:

@@ -27,6 +27,7 @@ from handoff.policy import (
 from handoff.policy_calendars import HolidayDates, read_calendars
 from handoff.policy_nodes import Node, Reader, Scalar
 from handoff.policy_rules import KnownNames, read_rules, read_wait
+from handoff.queue_routing import ROUTING_KEYS, check_overflows, read_queue_routing
 from handoff.sentiment import MAX_WEIGHT, lexicon_key
 from handoff.silence_settings import read_silence
 from handoff.text import words
@@ -337,10 +338,10 @@ def _read_queues(
 ) -> dict[str, Queue]:
     queues: dict[str, Queue] = {}
     required = ("name", "level", "calendar")
-    for key, entry in reader.entries(node).items():
-        section = reader.section(
-            entry, required=required, optional=("skills", "expected_wait_minutes")
-        )
+    optional = ("skills", "expected_wait_minutes", *ROUTING_KEYS)
+    places = reader.entries(node)
+    for key, entry in places.items():
+        section = reader.section(entry, required=required, optional=optional)
         if not set(required) <= set(section):
             continue
         queues[key] = Queue(
@@ -352,7 +353,9 @@ def _read_queues(
             expected_wait=read_wait(section["expected_wait_minutes"], reader)
             if "expected_wait_minutes" in section
             else None,
+            routing=read_queue_routing(section, reader, key=key, queues=places),
         )
+    check_overflows({key: queue.routing for key, queue in queues.items()}, places, reader)
     if not queues and isinstance(node.value, Mapping):
         reader.wrong(node, "no queue; expected at least one")
     return queues

@@ -20,10 +20,10 @@ ALLOWED_FIELDS = frozenset(
     confidence control conversation_id correlation_id count database decision_id duplicates
     epoch error error_type event event_id exc_info exception exit_code expected field handoff
     handoff_id hint hits host hours http_status intent job_name kind language leader level
-    level_from level_to lifecycle logger message_id method milliseconds model name
+    level_from level_to lifecycle logger message_id method metric milliseconds model name
     notification_id outbox_id outcome path pid policy port priority problems process
     provider_id queue queue_key reason replayed retry_in_seconds role route rule seconds
-    setting severity signal state status stored ticket_id ticket_number timestamp topic
+    setting severity signal state status stored threshold ticket_id ticket_number timestamp topic
     turn_id url version worker
     """.split()  # noqa: SIM905 - a list of words reads better than a hundred quotes
 )

@@ -20,6 +20,8 @@ from ponte import migrate
 from ponte.generated_secrets import FILE_NAME
 from ponte.processes import plan
 from ponte.settings import ROOT, Settings, SettingsError, local_url, unknown_names
+from ticketing.db.engine import without_driver
+from ticketing.domain.enums import Role
 
 _SECONDS = 5
 _START = "start it with `ponte up`"
@@ -139,6 +141,34 @@ def _database(settings: Settings) -> Iterator[Check]:
         yield Check("database", State.FAILED, detail, "run `ponte migrate`")
 
 
+def _people(settings: Settings) -> Iterator[Check]:
+    """Is there an admin, and has somebody each skill that the rules ask for?"""
+    from handoff.policy_file import PolicyError, load_policy  # noqa: PLC0415 - needs the YAML reader
+    from ponte.holiday_dates import holiday_dates  # noqa: PLC0415 - slow to import
+    from ticketing.services.agent_edits import skills_asked_for  # noqa: PLC0415 - only asked here
+
+    if not settings.database_url:
+        return
+    try:
+        policy = load_policy(ROOT / "handoff.yml", holiday_dates=holiday_dates)
+        url = without_driver(settings.database_url)
+        with psycopg.connect(url, connect_timeout=_SECONDS) as connection:
+            rows = connection.execute("SELECT role, skills FROM agents WHERE active").fetchall()
+    except (PolicyError, OSError, psycopg.Error):
+        return  # the checks of the rules and of the database say why
+    if not rows:
+        return  # an installation that has only begun
+    if all(role != Role.ADMIN.value for role, _ in rows):
+        hint = "ponte agents add --role admin, or ponte agents edit --role admin"
+        yield Check("people", State.WARNING, "there is no active admin", hint)
+    missing = skills_asked_for(policy) - {skill for _, skills in rows for skill in skills}
+    if missing:
+        detail = f"no active agent has {', '.join(sorted(missing))}, which handoff.yml asks for"
+        yield Check("people", State.WARNING, detail, "ponte agents edit EMAIL --skill ...")
+    else:
+        yield Check("people", State.OK, f"{len(rows)} active, every skill of the rules is there")
+
+
 def _rasa_database(settings: Settings) -> Iterator[Check]:
     if not settings.ponte_rasa_database_url:
         return
@@ -215,6 +245,7 @@ _LOOKS: tuple[Callable[[Settings], Iterator[Check]], ...] = (
     _policy,
     _model,
     _database,
+    _people,
     _rasa_database,
     _redis,
     _services,

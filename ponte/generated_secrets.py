@@ -14,7 +14,7 @@ FILE_NAME = "secrets.json"
 
 # 15 digits, like Meta's ids; the simulator stands in for this number only.
 _SIMULATED_PHONE_NUMBER_ID = "106540352242922"
-_ALWAYS = ("PONTE_BOT_SECRET",)
+_ALWAYS = ("PONTE_BOT_SECRET", "PONTE_AUDIT_KEY", "PONTE_PRIVACY_KEY")
 _FOR_SIMULATOR = ("WHATSAPP_APP_SECRET", "WHATSAPP_VERIFY_TOKEN", "WHATSAPP_ACCESS_TOKEN")
 
 
@@ -41,6 +41,15 @@ def fill_in_secrets(
     if simulator_on and not environment.get("WHATSAPP_PHONE_NUMBER_ID", "").strip():
         values["WHATSAPP_PHONE_NUMBER_ID"] = _SIMULATED_PHONE_NUMBER_ID
     return values
+
+
+def stored_secrets(state_dir: Path) -> dict[str, str]:
+    """The secrets that an installation on this machine has made; empty when there is none.
+
+    Raises:
+        SettingsError: the file is there and cannot be read.
+    """
+    return _read(state_dir / FILE_NAME)
 
 
 def _read(path: Path) -> dict[str, str]:

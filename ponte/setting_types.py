@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 _PROJECT = Path(__file__).resolve().parent.parent
 _MIN_SECRET = 16
 _MAX_SECRETS = 2
+_MIN_KEY = 32  # characters: 192 bits as base64
 _E164 = re.compile(r"\+?[1-9]\d{9,14}")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _SECRET = {"secret": True}
@@ -99,6 +100,16 @@ def _split_secrets(value: Any) -> Any:
     return tuple(SecretStr(part) for part in parts)
 
 
+def _split_keys(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    parts = [part.strip() for part in value.split(",")]
+    if not all(len(part) >= _MIN_KEY for part in parts):
+        reason = "too short"
+        raise _refuse(reason)
+    return tuple(SecretStr(part) for part in parts)
+
+
 def _split_networks(value: Any) -> Any:
     if not isinstance(value, str):
         return value
@@ -155,6 +166,11 @@ PositiveSeconds = Annotated[float, Field(description="seconds, from 0.1 to 600",
 Milliseconds = Annotated[
     int, Field(description="milliseconds, from 1000 to 86400000", ge=1000, le=86_400_000)
 ]
+Cooldown = Annotated[
+    int, Field(description="milliseconds, from 0 (none) to 86400000", ge=0, le=86_400_000)
+]
+Batch = Annotated[int, Field(description="a whole number from 1 to 5000", ge=1, le=5000)]
+"""5000: one transaction holds so many rows locked, and agents wait for it."""
 Count = Annotated[int, Field(description="a whole number, at least 1", ge=1)]
 Networks = Annotated[
     tuple[IPv4Network | IPv6Network, ...],
@@ -171,6 +187,14 @@ Secret = Annotated[
 ]
 PlainSecret = Annotated[SecretStr, Field(description="a secret", json_schema_extra=_SECRET)]
 """A secret somebody else gives out: its length is theirs to choose."""
+Keys = Annotated[
+    tuple[SecretStr, ...],
+    BeforeValidator(_split_keys),
+    Field(
+        description="a key of at least 32 characters; older ones behind it, comma separated",
+        json_schema_extra=_SECRET,
+    ),
+]
 OneOrTwoSecrets = Annotated[
     tuple[SecretStr, ...],
     BeforeValidator(_split_secrets),

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 
 from handoff.silence import SilenceTimes
 from ponte import setting_types as kinds
+from ticketing.domain.routing.settings import RoutingSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder: relative paths in settings start here, wherever the command runs."""
@@ -88,6 +89,9 @@ class Settings(BaseModel):
     ponte_allow_public_bind: Annotated[bool, Field(description="true or false")] = False
     ponte_model_key: kinds.PlainSecret = _UNSET
     ponte_session_hours: kinds.Hours = 8.0
+    ponte_attachment_max_mb: Annotated[
+        int, Field(description="megabytes, from 1 to 24", ge=1, le=24)
+    ] = 10
     ponte_log_format: Annotated[
         Literal["console", "json"], Field(description="console or json")
     ] = "console"
@@ -108,7 +112,17 @@ class Settings(BaseModel):
     ponte_silence_close_minutes: kinds.Minutes = 10.0
     ponte_policy_check_seconds: kinds.PositiveSeconds = 2.0
     ponte_agent_capacity: kinds.Count = 10
+    ponte_presence_timeout_seconds: Annotated[
+        float, Field(description="seconds, from 30 to 86400", ge=30, le=86400)
+    ] = 180.0
+    ponte_routing_seconds: kinds.PositiveSeconds = 5.0
+    ponte_missed_offer_away: Annotated[bool, Field(description="true or false")] = True
+    ponte_routing_exclusion_minutes: kinds.Minutes = 15.0
+    ponte_preferred_agent_days: kinds.Count = 30
     ponte_metrics_token: kinds.Secret = _UNSET
+    ponte_audit_key: kinds.Keys = ()
+    ponte_audit_checkpoint_file: Annotated[Path | None, Field(description="a file's path")] = None
+    ponte_privacy_key: kinds.Secret = _UNSET
     ponte_trusted_proxies: kinds.Networks = ()
     # -- WhatsApp Cloud API
     whatsapp_app_secret: kinds.OneOrTwoSecrets = ()
@@ -153,11 +167,11 @@ class Settings(BaseModel):
     # -- SLA monitor
     sla_monitor_enabled: Annotated[bool, Field(description="true or false")] = True
     sla_monitor_interval_ms: kinds.Milliseconds = 60_000
-    sla_monitor_batch: kinds.Count = 200
+    sla_monitor_batch: kinds.Batch = 200
     sla_warning_threshold: Annotated[
         float, Field(description="a number between 0 and 1, such as 0.7", gt=0, lt=1)
     ] = 0.7
-    sla_alert_cooldown_ms: kinds.Milliseconds = 900_000
+    sla_alert_cooldown_ms: kinds.Cooldown = 900_000
 
     @model_validator(mode="before")
     @classmethod
@@ -274,6 +288,22 @@ class Settings(BaseModel):
         return tuple(secret.get_secret_value() for secret in self.whatsapp_app_secret)
 
     @property
+    def privacy_key(self) -> str:
+        """Recognises erased customers; empty: nobody can be erased."""
+        return self.ponte_privacy_key.get_secret_value()
+
+    @property
+    def audit_keys(self) -> tuple[str, ...]:
+        """The keys of the audit log, the newest first; empty: entries wait for a seal."""
+        return tuple(secret.get_secret_value() for secret in self.ponte_audit_key)
+
+    @property
+    def audit_checkpoint_file(self) -> Path:
+        """Absolute path of the file that tells how far the audit log went."""
+        named = self.ponte_audit_checkpoint_file
+        return self.state_dir / "audit-checkpoints.jsonl" if named is None else ROOT / named
+
+    @property
     def state_dir(self) -> Path:
         """Absolute path of the folder for everything that is made at run time."""
         return (ROOT / self.ponte_state_dir).resolve()
@@ -300,6 +330,17 @@ class Settings(BaseModel):
         return SilenceTimes(
             timedelta(minutes=reminder) if reminder else None,
             timedelta(minutes=self.ponte_silence_close_minutes),
+        )
+
+    @property
+    def routing(self) -> RoutingSettings:
+        """How the router behaves, apart from what `handoff.yml` says of each queue."""
+        return RoutingSettings(
+            capacity=self.ponte_agent_capacity,
+            preferred_for=timedelta(days=self.ponte_preferred_agent_days),
+            excluded_for=timedelta(minutes=self.ponte_routing_exclusion_minutes),
+            missed_offer_is_away=self.ponte_missed_offer_away,
+            presence_timeout=timedelta(seconds=self.ponte_presence_timeout_seconds),
         )
 
     @property

@@ -18,6 +18,9 @@ class Audience(StrEnum):
 
     ON_DUTY_AGENTS = "on_duty_agents"
     """Every active agent on duty who serves the ticket's queue."""
+    HOLDER = "holder"
+    """The agent who has the ticket. When nobody has it, or its agent is not on duty, the agents on
+    duty (too)."""
     ADMIN = "admin"
     """NOTIFICATIONS_ADMIN_USER_ID by e-mail, NOTIFICATIONS_ADMIN_PHONE by WhatsApp."""
 
@@ -100,7 +103,7 @@ def _route(value: object, place: str, problems: list[str]) -> Route | None:
     channel = _member(Channel, fields.get("channel"), f"{place}.channel", problems)
     if audience is None or channel is None:
         return None
-    if audience is Audience.ON_DUTY_AGENTS and channel is not Channel.EMAIL:
+    if audience is not Audience.ADMIN and channel is not Channel.EMAIL:
         problems.append(f"{place}.channel: agents are reached by email only, got {channel.value!r}")
         return None
     return Route(audience, channel)

@@ -22,6 +22,14 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """The agent who has a ticket, and whether they work now."""
+
+    person: Person
+    on_duty: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Admin:
     """Where the admin is reached. Either may be missing."""
 
@@ -68,33 +76,51 @@ def choose_notices(
     policies: Policies,
     on_duty: Sequence[Person],
     admin: Admin,
+    holder: Holder | None = None,
 ) -> tuple[Notice, ...]:
     """The notices for one happening, at most one for each address and channel.
 
-    Where the agents of a queue should be told and none is on duty, the admin is told instead, by
-    e-mail or, without an address, by WhatsApp, and the notice says so. The result is empty when
-    nobody can be reached; the caller records that.
+    Where agents should be told and none of them is on duty, the admin is told too, by e-mail or,
+    without an address, by WhatsApp, and the notice says so. The result is empty when nobody can be
+    reached; the caller records that.
     """
     chosen: dict[tuple[Channel, str], Notice] = {}
     for event in events:
         policy = policies[event]
         for route in policy.routes:
-            if route.to is Audience.ON_DUTY_AGENTS and on_duty:
-                notices = [
-                    Notice(event, route.channel, person.email, person.language, policy.urgent)
-                    for person in on_duty
-                ]
-            else:
-                notices = _to_admin(
+            people, somebody_works = _agents(route.to, on_duty=on_duty, holder=holder)
+            notices = [
+                Notice(event, route.channel, person.email, person.language, policy.urgent)
+                for person in people
+            ]
+            if not somebody_works:
+                notices += _to_admin(
                     event,
                     route.channel,
                     admin=admin,
                     urgent=policy.urgent,
-                    alone=route.to is Audience.ON_DUTY_AGENTS,
+                    alone=route.to is not Audience.ADMIN,
                 )
             for notice in notices:
                 _add(chosen, notice)
     return tuple(chosen.values())
+
+
+def _agents(
+    audience: Audience, *, on_duty: Sequence[Person], holder: Holder | None
+) -> tuple[tuple[Person, ...], bool]:
+    """The agents of an audience, each once, and whether one of them is on duty."""
+    match audience:
+        case Audience.ADMIN:
+            return (), False
+        case Audience.ON_DUTY_AGENTS:
+            return tuple(on_duty), bool(on_duty)
+        case Audience.HOLDER if holder is not None and holder.on_duty:
+            return (holder.person,), True
+        case Audience.HOLDER:
+            # A holder who is away reads it later; somebody should look now.
+            away = () if holder is None else (holder.person,)
+            return tuple(dict.fromkeys((*away, *on_duty))), bool(on_duty)
 
 
 def _to_admin(

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from html import escape
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from notifications.domain.words import CATALOGUES, PT, Catalogue
 
@@ -45,8 +47,11 @@ def render(
     """
     words = CATALOGUES.get(language, PT)
     names = _names(words, context)
-    subject = _one_line(words[f"subject.{event}"].format_map(names))
-    lead = words[f"lead.{event}"].format_map(names)
+    kind = f"{event}.{context.get('threshold')}"
+    if f"subject.{kind}" not in words:
+        kind = event
+    subject = _one_line(words[f"subject.{kind}"].format_map(names))
+    lead = words[f"lead.{kind}"].format_map(names)
     alone = words["nobody_on_duty"] if context.get("nobody_on_duty") else None
     rows = _rows(words, names)
     link = f"{frontend_url.rstrip('/')}/console/tickets/{names['ticket_id']}"
@@ -55,7 +60,7 @@ def render(
         text=_text(words, lead, alone, rows, link),
         html=_html(words, language, subject=subject, lead=lead, alone=alone, rows=rows, link=link),
         short=_short(subject, alone, rows, link),
-        parameters=(subject, _one_line(names["reason"]) or "-", link),
+        parameters=(subject, _one_line(names["metric"] or names["reason"]) or "-", link),
     )
 
 
@@ -75,7 +80,44 @@ def _names(words: Catalogue, context: Mapping[str, Any]) -> dict[str, str]:
         "priority": words.get(f"priority.{priority}", priority),
         "failed_channel": words.get(f"channel.{channel}", channel),
         "failed_code": str(context.get("failed_code") or ""),
+        **_promise(words, context),
     }
+
+
+def _promise(words: Catalogue, context: Mapping[str, Any]) -> dict[str, str]:
+    """What an SLA alert says; empty texts in other notices."""
+    used, target = context.get("consumed_seconds"), context.get("target_seconds")
+    amount, share = "", ""
+    if isinstance(used, int) and isinstance(target, int) and target > 0:
+        amount = words["sla.used"].format(used=_amount(used), target=_amount(target))
+        share = f"{100 * used // target} %"
+    also = (words.get(f"metric.{name}", str(name)) for name in context.get("also") or ())
+    metric = str(context.get("metric") or "")
+    return {
+        "metric": words.get(f"metric.{metric}", metric.replace("_", " ")),
+        "also": ", ".join(also),
+        "due": _moment(words, context.get("due_at"), context.get("time_zone")),
+        "used": amount,
+        "share": share,
+        "silenced": str(context.get("silenced") or ""),
+    }
+
+
+def _amount(seconds: int) -> str:
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
+
+
+def _moment(words: Catalogue, text: Any, time_zone: Any) -> str:
+    """A time as people read it, with the zone it is in."""
+    if not text:
+        return ""
+    try:
+        zone = ZoneInfo(str(time_zone)) if time_zone else UTC
+    except (ZoneInfoNotFoundError, ValueError):
+        zone = UTC
+    moment = datetime.fromisoformat(str(text)).astimezone(zone)
+    return f"{moment.strftime(words['sla.date'])} ({moment.tzname() if zone is UTC else zone})"
 
 
 def _rows(words: Catalogue, names: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -84,6 +126,11 @@ def _rows(words: Catalogue, names: Mapping[str, str]) -> list[tuple[str, str]]:
         level = words["level.changed"].format_map(names)
     wanted = [
         ("label.ticket", f"#{names['number']}"),
+        ("label.promise", names["metric"]),
+        ("label.also", names["also"]),
+        ("label.due", names["due"]),
+        ("label.used", names["used"]),
+        ("label.silenced", names["silenced"]),
         ("label.reason", names["reason"]),
         ("label.level", level),
         ("label.queue", names["queue"]),

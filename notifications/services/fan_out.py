@@ -23,7 +23,13 @@ from notifications.domain.events import (
 from notifications.domain.jobs import JOB_OF_CHANNEL, Job, JobName
 from notifications.domain.policies import Policies
 from notifications.domain.recipients import Notice, choose_notices
-from notifications.services.recipients import AdminContact, find_admin, on_duty_agents
+from notifications.services.recipients import (
+    AdminContact,
+    agent_email,
+    find_admin,
+    find_holder,
+    on_duty_agents,
+)
 from ticketing.db.engine import Database
 from ticketing.db.tables import Notification, OutboxEvent
 from ticketing.domain.enums import DeliveryState
@@ -63,8 +69,12 @@ async def fan_out(
             policies=policies,
             on_duty=await on_duty_agents(session, facts.queue_key),
             admin=await find_admin(session, admin),
+            holder=await find_holder(session, facts.holder_id),
         )
-        jobs = await _store(session, event, facts, notices, now)
+        # Who did it knows; telling them would teach them to ignore our notices.
+        doer = await agent_email(session, facts.actor_id)
+        others = [notice for notice in notices if notice.recipient != doer]
+        jobs = await _store(session, event, facts, others, now)
         if not notices and any(policies[occasion].routes for occasion in occasions):
             await _store_unreachable(session, event, facts, occasions[0], now)
         event.published_at = now
@@ -178,7 +188,7 @@ async def _store(
         session,
         notices,
         key=str(event.id),
-        context=facts.as_context() | {"source": event.topic},
+        context=facts.as_context() | {"source": _source(event)},
         ticket_id=facts.ticket_id,
         now=now,
         correlation_id=event.correlation_id,
@@ -192,6 +202,11 @@ async def _store(
             correlation_id=event.correlation_id,
         )
     return jobs
+
+
+def _source(event: OutboxEvent) -> str:
+    """Who says so: named by the event, such as the SLA monitor, else its topic."""
+    return str(event.payload.get("source") or event.topic)
 
 
 async def _store_unreachable(
@@ -218,7 +233,7 @@ async def _store_unreachable(
             job_name=JobName.NOTIFY_USER.value,
             event=occasion.value,
             recipient="",
-            context=facts.as_context() | {"source": event.topic},
+            context=facts.as_context() | {"source": _source(event)},
             ticket_id=facts.ticket_id,
             state=DeliveryState.DROPPED.value,
             attempts=0,

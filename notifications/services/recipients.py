@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from notifications.domain.recipients import Admin, Person, notice_language
+from notifications.domain.recipients import Admin, Holder, Person, notice_language
 from ticketing.db.tables import Agent, AgentQueue, Queue
 
 
@@ -35,6 +35,30 @@ async def on_duty_agents(session: AsyncSession, queue_key: str) -> tuple[Person,
         .order_by(Agent.email)
     )
     return tuple(Person(email, notice_language(languages)) for email, languages in agents)
+
+
+async def find_holder(session: AsyncSession, agent_id: uuid.UUID | None) -> Holder | None:
+    """The agent who has a ticket; None when nobody has it, or they were shut out since."""
+    if agent_id is None:
+        return None
+    row = (
+        await session.execute(
+            select(Agent.email, Agent.languages, Agent.on_duty).where(
+                Agent.id == agent_id, Agent.active
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    return Holder(Person(row.email, notice_language(row.languages)), on_duty=row.on_duty)
+
+
+async def agent_email(session: AsyncSession, agent_id: uuid.UUID | None) -> str | None:
+    """The address of an agent; None for nobody."""
+    if agent_id is None:
+        return None
+    found: str | None = await session.scalar(select(Agent.email).where(Agent.id == agent_id))
+    return found
 
 
 async def find_admin(session: AsyncSession, contact: AdminContact) -> Admin:

@@ -11,13 +11,23 @@ from ponte.settings import SettingsError
 # Importing a module registers its commands.
 from ponte.cli import (  # isort: skip  # noqa: F401
     agents,
+    audit,
     backtest,
+    contacts,
     doctor,
     handoff,
     handoff_check,
     nlu,
     processes,
+    quality,
     replay,
+    tickets,
+    retention,
+    routing,
+    runbooks,
+    sla,
+    sla_check,
+    tokens,
     training,
     training_gate,
 )

@@ -25,6 +25,7 @@ from actions.rules import ActionClarify, ActionHandoff, ActionValidateSlotMappin
 from bot import private_address
 from handoff.policy_holder import PolicyHolder
 from ponte.processes.policy_watch import PolicyWatch
+from ponte.processes.sla_watch import SlaWatch
 from ponte.processes.wiring import (
     configure_process,
     make_clock,
@@ -69,12 +70,14 @@ def make_app(settings: Settings) -> Sanic[Any, Any]:
     app = create_app(actions, secret=settings.ponte_bot_secret.get_secret_value())
 
     watch = PolicyWatch.after(loaded, policies, db=db, clock=clock)
+    sla = SlaWatch.start(db, clock, warning=settings.sla_warning_threshold)
 
     looking: list[asyncio.Task[None]] = []
 
     @app.after_server_start
     async def prepare(_app: Sanic[Any, Any]) -> None:
         looking.append(asyncio.create_task(watch.run(every=settings.policy_check)))
+        looking.append(asyncio.create_task(sla.run(every=settings.policy_check)))
 
     @app.before_server_stop
     async def stop_looking(_app: Sanic[Any, Any]) -> None:

@@ -17,6 +17,8 @@ from datetime import timedelta
 import psycopg
 import structlog
 
+from handoff.policy_file import PolicyError
+from handoff.policy_holder import PolicyHolder
 from kit.clock import Clock
 from kit.ids import new_correlation_id
 from notifications.broker import DramatiqJobQueue, make_producer_broker
@@ -25,13 +27,29 @@ from notifications.policy_file import load_policies
 from notifications.services.ports import JobQueue
 from notifications.services.relay import Relay
 from notifications.services.sweep import sweep
+from ponte.escalation_rules import load_escalation
+from ponte.privacy.jobs import JobRunner, Sealing
+from ponte.privacy.retention import Retention, load_retention
+from ponte.privacy.stores import person_stores
+from ponte.processes.content_watch import quality_watch
 from ponte.processes.leadership import Leadership
 from ponte.processes.notification_parts import admin_contact
-from ponte.processes.wiring import configure_process, make_clock, make_database
+from ponte.processes.policy_watch import PolicyWatch
+from ponte.processes.sla_watch import SlaWatch
+from ponte.processes.wiring import configure_process, make_clock, make_database, read_policy
 from ponte.processes.worker import stop_on_signals, wait_for
 from ponte.settings import Settings
 from ticketing.db.engine import Database
+from ticketing.domain.enums import Level
+from ticketing.domain.escalation_file import EscalationFileError
+from ticketing.domain.retention import RetentionError
+from ticketing.services import idempotency, routing_marks
+from ticketing.services.escalation import EscalationSweep
 from ticketing.services.outbox import NOTIFY_CHANNEL
+from ticketing.services.quality_draw import QualityDraw
+from ticketing.services.routing_engine import RoutingEngine
+from ticketing.services.sla_repair import SlaRepair
+from ticketing.services.sla_sweep import SlaSweep
 
 log = structlog.get_logger()
 
@@ -68,6 +86,10 @@ class Parts:
     db: Database
     queue: JobQueue
     clock: Clock
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process ends: a long job ends at its next step."""
+    routing_wake: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when something waits for a person, or somebody has room."""
 
 
 def build_jobs(parts: Parts, *, wake: asyncio.Event) -> tuple[Job, ...]:
@@ -75,6 +97,7 @@ def build_jobs(parts: Parts, *, wake: asyncio.Event) -> tuple[Job, ...]:
 
     Raises:
         PoliciesError: when `notifications/policies.yml` is not usable.
+        PolicyError: when `sla.yml` or `handoff.yml` is not usable.
     """
     relay = Relay(
         db=parts.db,
@@ -87,12 +110,99 @@ def build_jobs(parts: Parts, *, wake: asyncio.Event) -> tuple[Job, ...]:
     async def sweep_notifications() -> None:
         await sweep(parts.db, parts.queue, now=parts.clock.now())
 
+    async def purge_keys() -> None:
+        await idempotency.purge(parts.db, now=parts.clock.now())
+
+    rules = SlaWatch.start(parts.db, parts.clock, warning=parts.settings.sla_warning_threshold)
+    repair = SlaRepair(parts.db, parts.clock)
+
+    async def follow_clocks() -> None:
+        await rules.check()  # before the repair: it measures by the rules of all times
+        await repair.run()
+
     return (
         # PostgreSQL's NOTIFY wakes it; the second is for a notice that was lost with a connection.
         Job("outbox_relay", timedelta(seconds=1), relay.run, wake),
         Job("outbox_report", timedelta(minutes=1), relay.report_unknown),
         Job("notification_sweep", timedelta(seconds=1), sweep_notifications),
+        Job("idempotency_purge", timedelta(minutes=10), purge_keys),
+        Job("sla_repair", parts.settings.policy_check, follow_clocks),
+        *_sla_monitor(parts),
+        _router(parts),
+        _escalation(parts),
+        *_privacy(parts),
+        _quality(parts),
     )
+
+
+def _quality(parts: Parts) -> Job:
+    plan = quality_watch()
+    drawing = QualityDraw(parts.db, parts.clock, plan.holder.current)
+
+    async def sample() -> None:
+        await asyncio.to_thread(plan.check_now)
+        await drawing.run()
+
+    # A week is drawn once; an hour is how late its reviewers may learn of it.
+    return Job("quality_sample", timedelta(hours=1), sample)
+
+
+def _privacy(parts: Parts) -> tuple[Job, ...]:
+    settings, clock = parts.settings, parts.clock
+    sealing = Sealing(parts.db, clock, settings.audit_keys, settings.audit_checkpoint_file)
+    runner = JobRunner(parts.db, person_stores(settings, parts.db), clock)
+    kept = Retention(settings, parts.db, load_retention())
+
+    async def retain() -> None:
+        await kept.run(now=clock.now())
+
+    return (
+        Job("audit_seal", timedelta(seconds=1), sealing.seal),
+        Job("audit_checkpoint", timedelta(minutes=5), sealing.note),
+        Job("privacy_jobs", timedelta(seconds=5), runner.run),
+        Job("retention", timedelta(hours=1), retain),
+    )
+
+
+def _router(parts: Parts) -> Job:
+    loaded = read_policy()
+    policies = PolicyHolder(loaded.policy)
+    watch = PolicyWatch.after(loaded, policies, db=parts.db, clock=parts.clock)
+    engine = RoutingEngine(parts.db, parts.clock, policies.current, parts.settings.routing)
+
+    async def route() -> None:
+        await watch.check()
+        await engine.run()
+
+    every = timedelta(seconds=parts.settings.ponte_routing_seconds)
+    return Job("routing", every, route, parts.routing_wake)
+
+
+def _escalation(parts: Parts) -> Job:
+    policy = read_policy().policy
+    sweep_rules = EscalationSweep(
+        parts.db,
+        parts.clock,
+        rules=load_escalation({key: Level(queue.level) for key, queue in policy.queues.items()}),
+        policy=lambda: policy,
+        keep_going=lambda: not parts.stop.is_set(),
+    )
+    return Job("escalation", timedelta(seconds=30), sweep_rules.run)
+
+
+def _sla_monitor(parts: Parts) -> tuple[Job, ...]:
+    settings = parts.settings
+    if not settings.sla_monitor_enabled:
+        log.warning("sla.monitor_off", setting="SLA_MONITOR_ENABLED")
+        return ()
+    sweep_clocks = SlaSweep(
+        parts.db,
+        parts.clock,
+        batch=settings.sla_monitor_batch,
+        cooldown=settings.sla_alert_cooldown,
+        keep_going=lambda: not parts.stop.is_set(),
+    )
+    return (Job("sla_sweep", settings.sla_monitor_interval, sweep_clocks.run),)
 
 
 def run(settings: Settings, more_jobs: Callable[[Parts], Sequence[Job]] = lambda _: ()) -> int:
@@ -103,6 +213,15 @@ def run(settings: Settings, more_jobs: Callable[[Parts], Sequence[Job]] = lambda
     except PoliciesError as error:
         log.error("scheduler.refused", problems=error.problems)  # noqa: TRY400 - says it all
         return 1
+    except PolicyError as error:
+        log.error("scheduler.refused", problems=error.lines)  # noqa: TRY400 - says it all
+        return 1
+    except EscalationFileError as error:
+        log.error("scheduler.refused", problems=error.lines)  # noqa: TRY400 - says it all
+        return 1
+    except RetentionError as error:
+        log.error("scheduler.refused", problems=error.problems)  # noqa: TRY400 - says it all
+        return 1
 
 
 async def _main(settings: Settings, more_jobs: Callable[[Parts], Sequence[Job]]) -> int:
@@ -111,19 +230,26 @@ async def _main(settings: Settings, more_jobs: Callable[[Parts], Sequence[Job]])
     db = make_database(settings, pool_size=5)
     broker = make_producer_broker(settings.redis_url)
     wake = asyncio.Event()
-    parts = Parts(settings, db, DramatiqJobQueue(broker), clock)
+    parts = Parts(settings, db, DramatiqJobQueue(broker), clock, stop)
     scheduler = Scheduler(
         jobs=(*build_jobs(parts, wake=wake), *more_jobs(parts)),
         leadership=Leadership(db, name="scheduler", owner=_owner()),
         clock=clock,
     )
-    listener = asyncio.create_task(listen(settings.database_url, NOTIFY_CHANNEL, wake))
+    listeners = [
+        asyncio.create_task(listen(settings.database_url, channel, event))
+        for channel, event in (
+            (NOTIFY_CHANNEL, wake),
+            (routing_marks.NOTIFY_CHANNEL, parts.routing_wake),
+        )
+    ]
     try:
         await scheduler.run(stop)
     finally:
-        listener.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await listener
+        for listener in listeners:
+            listener.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listener
         await db.close()
         broker.close()
     log.info("scheduler.stopped")

@@ -9,10 +9,14 @@ import httpx
 from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import json
 
+from ticketing.http.browser import PAGE_POLICY
+
 _METHODS = ("GET", "POST", "DELETE")
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "content-length", "content-encoding", "host"}
 )
+_NOT_ITS_BUSINESS = frozenset({"cookie"})
+"""An agent's login is nothing for a stand-in of Meta."""
 
 
 def create_blueprint(http: httpx.AsyncClient, *, base_url: str) -> Blueprint:
@@ -24,7 +28,7 @@ def create_blueprint(http: httpx.AsyncClient, *, base_url: str) -> Blueprint:
         headers = {
             name: value
             for name, value in request.headers.items()
-            if name.lower() not in _HOP_BY_HOP
+            if name.lower() not in _HOP_BY_HOP | _NOT_ITS_BUSINESS
         }
         try:
             answer = await http.request(
@@ -41,6 +45,7 @@ def create_blueprint(http: httpx.AsyncClient, *, base_url: str) -> Blueprint:
         kept = {
             name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP
         }
+        kept.setdefault("content-security-policy", PAGE_POLICY)
         return HTTPResponse(
             body=answer.content,
             status=answer.status_code,

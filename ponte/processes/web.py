@@ -16,9 +16,11 @@ from sqlalchemy import text
 from channels.whatsapp.client import WhatsAppClient
 from handoff.policy_holder import PolicyHolder
 from kit.clock import SystemClock
+from ponte.processes.content_watch import ContentWatch, quality_watch, runbook_watch
 from ponte.processes.notification_parts import notice_statuses
 from ponte.processes.policy_watch import PolicyWatch
 from ponte.processes.simulator_proxy import create_blueprint as simulator_blueprint
+from ponte.processes.sla_watch import SlaWatch
 from ponte.processes.wiring import (
     ROOT,
     configure_process,
@@ -36,9 +38,12 @@ from ticketing.api.webhooks import WebhookDeps
 from ticketing.api.webhooks import create_blueprint as webhook_blueprint
 from ticketing.console.app import create_blueprints as console_blueprints
 from ticketing.db.engine import Database
+from ticketing.domain.quality_file import QualityPlan
+from ticketing.domain.runbook import RunbookBook
 from ticketing.gateways.language_detector import Detector
 from ticketing.gateways.rasa_bot import RasaBot
 from ticketing.gateways.whatsapp_sender import WhatsAppSender
+from ticketing.http.browser import harden_the_rest
 from ticketing.http.client_address import client_address
 from ticketing.services.availability import Availability
 from ticketing.services.delivery_engine import DeliveryEngine
@@ -63,6 +68,9 @@ class Engines:
     delivery: DeliveryEngine
     silence: SilenceSweep
     watch: PolicyWatch
+    sla: SlaWatch
+    runbooks: ContentWatch[RunbookBook]
+    quality: ContentWatch[QualityPlan | None]
 
 
 def run(settings: Settings) -> int:
@@ -79,14 +87,22 @@ def make_app(settings: Settings) -> Sanic[Any, Any]:
     http = httpx.AsyncClient(limits=limits)
     engines = make_engines(settings, db, clock, http)
     app: Sanic[Any, Any] = Sanic("ponte-web", configure_logging=False)
-    app.config.REQUEST_MAX_SIZE = 4 * 1024 * 1024  # Meta sends up to 3 MB
+    # Meta sends up to 3 MB, a file may be larger; webhooks and API check their own limits.
+    app.config.REQUEST_MAX_SIZE = max(4, settings.ponte_attachment_max_mb + 1) * 1024 * 1024
     app.config.FALLBACK_ERROR_FORMAT = "json"
     _note_client_address(app, settings)
     app.blueprint(health_blueprint(_checks(db)))
     app.blueprint(webhook_blueprint(_webhook_deps(settings, clock, engines)))
     deps = Deps.from_settings(
-        settings, db=db, clock=clock, wake=engines.delivery.wake, policy=engines.turns.policies
+        settings,
+        db=db,
+        clock=clock,
+        wake=engines.delivery.wake,
+        policy=engines.turns.policies,
+        runbooks=engines.runbooks.holder,
+        quality=engines.quality.holder,
     )
+    harden_the_rest(app, deps=deps)
     further = training_routes(NluFiles(ROOT))
     for blueprint in (*create_blueprints(deps, further=further), *console_blueprints(deps)):
         app.blueprint(blueprint)
@@ -163,6 +179,7 @@ def make_engines(
         clock=clock,
         wake_conversation=turns.wake,
         foreign_status=notice_statuses(settings, db=db, clock=clock),
+        privacy_key=settings.privacy_key,
     )
     watch = PolicyWatch.after(loaded, policies, db=db, clock=clock)
     silence = SilenceSweep(
@@ -173,7 +190,9 @@ def make_engines(
         wake=delivery.wake_conversation,
         availability=turns.availability,
     )
-    return Engines(inbound, turns, delivery, silence, watch)
+    sla = SlaWatch.start(db, clock, warning=settings.sla_warning_threshold)
+    runbooks = runbook_watch(policies.current)
+    return Engines(inbound, turns, delivery, silence, watch, sla, runbooks, quality_watch())
 
 
 def _webhook_deps(settings: Settings, clock: SystemClock, engines: Engines) -> WebhookDeps:
@@ -210,6 +229,9 @@ def _attach(
     @app.after_server_start
     async def start(_app: Sanic[Any, Any]) -> None:
         tasks.append(asyncio.create_task(engines.watch.run(every=policy_check)))
+        tasks.append(asyncio.create_task(engines.runbooks.run(every=policy_check)))
+        tasks.append(asyncio.create_task(engines.quality.run(every=policy_check)))
+        tasks.append(asyncio.create_task(engines.sla.run(every=policy_check)))
         tasks.append(asyncio.create_task(until_done("take_back", engines.delivery.take_back)))
         for name, sweep in (
             ("inbound", engines.inbound.sweep),

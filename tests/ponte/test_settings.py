@@ -86,7 +86,16 @@ def test_nothing_has_to_be_set_for_trying_it_out() -> None:
         ("SLA_WARNING_THRESHOLD", "1", "a number between 0 and 1, such as 0.7"),
         ("SLA_MONITOR_ENABLED", "maybe", "true or false"),
         ("SLA_MONITOR_INTERVAL_MS", "10", "milliseconds, from 1000 to 86400000"),
-        ("SLA_MONITOR_BATCH", "0", "a whole number, at least 1"),
+        ("SLA_WARNING_THRESHOLD", "0", "a number between 0 and 1, such as 0.7"),
+        ("SLA_WARNING_THRESHOLD", "nan", "a number between 0 and 1, such as 0.7"),
+        ("SLA_WARNING_THRESHOLD", "70%", "a number between 0 and 1, such as 0.7"),
+        ("SLA_MONITOR_INTERVAL_MS", "1m", "milliseconds, from 1000 to 86400000"),
+        ("SLA_MONITOR_BATCH", "0", "a whole number from 1 to 5000"),
+        ("SLA_MONITOR_BATCH", "5001", "a whole number from 1 to 5000"),
+        ("SLA_ALERT_COOLDOWN_MS", "-1", "milliseconds, from 0 (none) to 86400000"),
+        ("SLA_ALERT_COOLDOWN_MS", "86400001", "milliseconds, from 0 (none) to 86400000"),
+        ("NOTIFICATIONS_ADMIN_PHONE", "+551198765", "a phone number in E.164"),
+        ("NOTIFICATIONS_ADMIN_PHONE", "+5511987654321000", "a phone number in E.164"),
         ("MAX_DLQ_ATTEMPT", "0", "a whole number, at least 1"),
     ],
 )
@@ -168,6 +177,12 @@ def test_the_mail_port_follows_the_kind_of_connection(tls: str, port: int) -> No
     assert Settings.from_environment(environment=environment).smtp_port == port
     environment["SMTP_PORT"] = "2525"
     assert Settings.from_environment(environment=environment).smtp_port == 2525
+
+
+def test_the_alert_cooldown_may_be_switched_off() -> None:
+    settings = Settings.from_environment(environment={"SLA_ALERT_COOLDOWN_MS": "0"})
+
+    assert settings.sla_alert_cooldown == timedelta()
 
 
 @pytest.mark.parametrize("written", ["+55 (11) 98765-4321", "5511987654321", "+5511987654321"])

@@ -22,7 +22,7 @@ from ticketing.db.engine import Database
 from ticketing.domain.enums import Role
 from ticketing.domain.ticket import Actor
 from ticketing.http.deps import Deps
-from ticketing.services import agents
+from ticketing.services import agents, ticket_search
 from ticketing.services.tickets import Order, TicketService
 
 PASSWORD = "nove gatos no telhado"
@@ -156,6 +156,9 @@ class Desk:
                     severity="S3",
                     level=level,
                     language=language,
+                    escalation_reason="customer_request",
+                    escalated_at=now,
+                    unanswered_since=now,
                     sla_target_minutes=240,
                     sla_expires_at=now + timedelta(minutes=240),
                     opened_at=now,
@@ -203,7 +206,19 @@ class Desk:
                     kind="opened",
                     actor="bot",
                     reason="customer_request",
-                    data={"queue_key": queue, "level": level},
+                    data={
+                        "queue_key": queue,
+                        "level": level,
+                        "to_status": "new",
+                        "to_priority": priority,
+                        "to_severity": "S3",
+                        "to_level": level,
+                        "to_queue": queue,
+                        "to_agent": None,
+                        "to_tags": [],
+                        "status": "new",
+                        "version": 1,
+                    },
                     at=now,
                     correlation_id="c0ffee",
                 )
@@ -224,6 +239,7 @@ class Desk:
                     correlation_id="c0ffee",
                 )
             )
+            await ticket_search.index_tickets(session, [ticket_id])
         return ticket_id
 
     async def row(self, ticket_id: uuid.UUID) -> tables.Ticket:

@@ -12,7 +12,7 @@ from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import html, raw
 
 from ticketing.api.calls import Route
-from ticketing.api.dispatch import Dispatcher
+from ticketing.api.dispatch import Dispatcher, Rates
 from ticketing.api.openapi import PREFIX, openapi_document
 from ticketing.api.routes import ROUTES
 from ticketing.http import browser
@@ -32,16 +32,19 @@ _DOCS_POLICY = (
 )
 
 
-def create_blueprints(deps: Deps, *, further: tuple[Route, ...] = ()) -> list[Blueprint]:
+def create_blueprints(
+    deps: Deps, *, further: tuple[Route, ...] = (), rates: Rates | None = None
+) -> list[Blueprint]:
     """The blueprints of `/api`; each call makes new ones with their own limits.
 
     Args:
         deps: What the handlers work with.
         further: Routes of packages that this one may not know, such as `training`.
+        rates: How much one may ask; the usual rates without.
     """
     routes = (*ROUTES, *further)
     blueprint = Blueprint("agents_api")
-    dispatcher = Dispatcher(Desk.of(deps), routes)
+    dispatcher = Dispatcher(Desk.of(deps), routes, rates)
     by_path: dict[str, dict[str, Route]] = {}
     for route in routes:
         by_path.setdefault(route.path, {})[route.method] = route

@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.domain.permissions import Permission
 from ticketing.domain.ticket import Actor
 from ticketing.http.desk import Desk
 from ticketing.services.sessions import LoggedIn, NewSession
 from ticketing.services.tickets import Order
+
+MAX_BODY = 64 * 1024  # bytes; the longest allowed text is 4096 characters, at most 16 KB of UTF-8
+
+Seal = Callable[[AsyncSession, Any], Awaitable[None]]
+"""Stores an answer in the transaction that makes it true (`ticketing.services.idempotency`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A body that is a file: its bytes and what the sender calls their type."""
+
+    content: bytes
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """An answer that is a file."""
+
+    content: bytes
+    media_type: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +51,10 @@ class Call:
         query: The parsed query, of the route's model.
         token: The session token that came with it.
         idempotency_key: Of the `Idempotency-Key` header.
+        if_match: Version that the `If-Match` header wants.
+        seal: Stores the answer in the transaction of the act; None when there is no key.
+        upload: The body, where the route takes a file.
+        user_agent: What the caller says of itself.
     """
 
     desk: Desk
@@ -38,6 +65,10 @@ class Call:
     token: str | None
     idempotency_key: str | None
     correlation_id: str
+    if_match: int | None = None
+    seal: Seal | None = None
+    upload: Upload | None = None
+    user_agent: str | None = None
 
     @property
     def actor(self) -> Actor:
@@ -55,21 +86,27 @@ class Call:
     @property
     def order(self) -> Order:
         """The command's frame: who, which ticket, which version."""
+        in_body = getattr(self.body, "expected_version", None)
         return Order(
             actor=self.actor,
             ticket_id=self.ids["ticket_id"],
             correlation_id=self.correlation_id,
-            expected_version=getattr(self.body, "expected_version", None),
+            expected_version=in_body if self.if_match is None else self.if_match,
+            seal=self.seal,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A handler's result: a value of the route's answer type, and changes of the session cookie."""
+    """A handler's result: a value of the route's answer type, and changes of the session cookie.
+
+    A `download` is sent instead of the value.
+    """
 
     value: Any
     started: NewSession | None = None
     ended: bool = False
+    download: Download | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +120,8 @@ class Route:
         tag: Group in the documentation.
         summary: One line.
         needs: Permission it wants; None is public.
+        session_only: For people who have logged in, not for API tokens.
+        secret: Body or answer holds a password or token, so nothing of it is kept for repetitions.
         handler: Does it.
         answer: Type of the answer, a dataclass.
         body: Model of the body, for POST.
@@ -90,7 +129,14 @@ class Route:
         status: Of success.
         codes: Problem codes it may answer besides the general ones.
         example: Example of the body.
-        takes_key: Whether `Idempotency-Key` makes a repetition harmless.
+        answer_example: Example of the answer; without, one is made from the answer's type.
+        takes_key: Whether the handler itself knows repetitions (`Repeats`). Every POST of a person
+            takes `Idempotency-Key`; this one's service remembers it for ever, not for a day.
+        repeatable: Doing it twice leads to the same end, so a repetition after a death half-way
+            does it again.
+        max_body: Most bytes of the body.
+        file_body: The body is a file of any type (`Call.upload`), not JSON.
+        file_answer: The answer is a file (`Answer.download`), not JSON.
     """
 
     method: str
@@ -106,4 +152,16 @@ class Route:
     status: int = 200
     codes: tuple[str, ...] = ()
     example: dict[str, Any] = field(default_factory=dict)
+    session_only: bool = False
+    secret: bool = False
     takes_key: bool = False
+    answer_example: Any = None
+    repeatable: bool = False
+    max_body: int = MAX_BODY
+    file_body: bool = False
+    file_answer: bool = False
+
+    @property
+    def keyed(self) -> bool:
+        """Whether a repetition with the same `Idempotency-Key` is harmless."""
+        return self.method == "POST" and self.needs is not None and not self.secret

@@ -8,13 +8,10 @@ from datetime import datetime
 
 from ticketing.api.calls import Answer, Call
 from ticketing.domain.enums import TicketStatus
-from ticketing.http.schemas import DecisionQuery, TicketQuery
-from ticketing.services import agents, explanations, reviews, ticket_list, views
-from ticketing.services.agents import AgentView
+from ticketing.http.schemas import DecisionQuery
+from ticketing.services import explanations, reviews, ticket_list, views
 from ticketing.services.reviews import Judgement
 from ticketing.services.sessions import LoggedIn
-from ticketing.services.ticket_list import TicketFilter
-from ticketing.services.ticket_release import release_tickets
 from ticketing.services.ticket_targets import Target
 from ticketing.services.views import QueueView
 
@@ -27,6 +24,7 @@ class Me:
     email: str
     name: str
     role: str
+    permissions: tuple[str, ...]
     csrf_token: str
     expires_at: datetime
 
@@ -53,27 +51,14 @@ class Queues:
     queues: tuple[QueueView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Agents:
-    """All agents, also disabled ones."""
-
-    agents: tuple[AgentView, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Disabled:
-    """The agent afterwards, and how many of their tickets went back to a queue."""
-
-    agent: AgentView
-    released_tickets: int
-
-
-def _me(who: LoggedIn) -> Me:
+def me_of(who: LoggedIn) -> Me:
+    """Who is logged in, as answers say it."""
     return Me(
         agent_id=who.agent_id,
         email=who.email,
         name=who.name,
         role=who.role.value,
+        permissions=tuple(sorted(permission.value for permission in who.permissions)),
         csrf_token=who.csrf_token,
         expires_at=who.expires_at,
     )
@@ -82,9 +67,13 @@ def _me(who: LoggedIn) -> Me:
 async def log_in(call: Call) -> Answer:
     """POST /login."""
     started = await call.desk.sessions.log_in(
-        email=call.body.email, password=call.body.password, replaces=call.token
+        email=call.body.email,
+        password=call.body.password,
+        replaces=call.token,
+        user_agent=call.user_agent,
+        correlation_id=call.correlation_id,
     )
-    return Answer(Login(token=started.token, me=_me(started.who)), started=started)
+    return Answer(Login(token=started.token, me=me_of(started.who)), started=started)
 
 
 async def log_out(call: Call) -> Answer:
@@ -96,35 +85,7 @@ async def log_out(call: Call) -> Answer:
 
 async def me(call: Call) -> Answer:
     """GET /me."""
-    return Answer(_me(call.login))
-
-
-async def list_tickets(call: Call) -> Answer:
-    """GET /tickets."""
-    query: TicketQuery = call.query
-    agent_id = query.agent if isinstance(query.agent, uuid.UUID) else None
-    if query.mine or query.agent == "me":
-        agent_id = call.login.agent_id
-    async with call.desk.deps.db.transaction() as session:
-        page = await ticket_list.list_tickets(
-            session,
-            actor=call.actor,
-            wanted=TicketFilter(
-                statuses=query.status,
-                priorities=query.priority,
-                severities=query.severity,
-                levels=query.level,
-                queues=query.queue,
-                agent_id=agent_id,
-                unassigned=query.agent == "none",
-                open_only=query.open,
-                text=query.text,
-            ),
-            sort=query.sort,
-            limit=query.limit,
-            cursor=query.cursor,
-        )
-    return Answer(page)
+    return Answer(me_of(call.login))
 
 
 async def get_ticket(call: Call) -> Answer:
@@ -193,14 +154,20 @@ async def assign(call: Call) -> Answer:
 async def resolve(call: Call) -> Answer:
     """POST /tickets/{ticket_id}/resolve."""
     done = await call.desk.tickets.resolve(
-        call.order, closing_text=call.body.closing_text, reason=call.body.reason
+        call.order,
+        closing_text=call.body.closing_text,
+        reason=call.body.reason,
+        override_reason=call.body.override_reason,
     )
     return Answer(done)
 
 
 async def return_to_bot(call: Call) -> Answer:
     """POST /tickets/{ticket_id}/return-to-bot."""
-    return Answer(await call.desk.tickets.return_to_bot(call.order, reason=call.body.reason))
+    done = await call.desk.tickets.return_to_bot(
+        call.order, reason=call.body.reason, override_reason=call.body.override_reason
+    )
+    return Answer(done)
 
 
 async def close(call: Call) -> Answer:
@@ -295,47 +262,6 @@ async def list_queues(call: Call) -> Answer:
     """GET /queues."""
     async with call.desk.deps.db.transaction() as session:
         return Answer(Queues(await ticket_list.list_queues(session, actor=call.actor)))
-
-
-async def list_agents(call: Call) -> Answer:
-    """GET /agents."""
-    async with call.desk.deps.db.transaction() as session:
-        return Answer(Agents(await agents.list_agents(session)))
-
-
-async def create_agent(call: Call) -> Answer:
-    """POST /agents."""
-    body = call.body
-    async with call.desk.deps.db.transaction() as session:
-        agent = await agents.create_agent(
-            session,
-            email=body.email,
-            name=body.name,
-            password=body.password,
-            role=body.role.value,
-            queues=body.queues,
-            now=call.desk.deps.clock.now(),
-        )
-        return Answer(await agents.agent_view(session, agent.id))
-
-
-async def disable_agent(call: Call) -> Answer:
-    """POST /agents/{agent_id}/disable."""
-    deps = call.desk.deps
-    now = deps.clock.now()
-    async with deps.db.transaction() as session:
-        found = await agents.agent_view(session, call.ids["agent_id"])
-        await agents.disable_agent(session, found.email, now)
-    released = await release_tickets(
-        deps.db,
-        found.id,
-        actor=call.actor,
-        reason="agent_disabled",
-        now=now,
-        correlation_id=call.correlation_id,
-    )
-    async with deps.db.transaction() as session:
-        return Answer(Disabled(await agents.agent_view(session, found.id), released))
 
 
 def _target(call: Call) -> Target:

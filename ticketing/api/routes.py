@@ -10,11 +10,19 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ticketing.api import handlers
+from ticketing.api import handlers, ticket_list_handlers
+from ticketing.api.bulk import bulk_route
 from ticketing.api.calls import Answer, Call, Route
+from ticketing.api.people_routes import PEOPLE_ROUTES
+from ticketing.api.privacy_routes import PRIVACY_ROUTES
+from ticketing.api.quality_routes import QUALITY_ROUTES
+from ticketing.api.routing_routes import ROUTING_ROUTES
+from ticketing.api.runbook_routes import RUNBOOK_ROUTES
+from ticketing.api.sla_routes import SLA_ROUTES
+from ticketing.api.ticket_routes import TICKET_ROUTES
 from ticketing.domain.permissions import Permission
 from ticketing.http import schemas
-from ticketing.services.agents import AgentView
+from ticketing.http.ticket_list_schemas import TicketQuery
 from ticketing.services.explanations import DecisionPage
 from ticketing.services.reviews import ReviewView
 from ticketing.services.ticket_list import TicketPage
@@ -62,6 +70,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         "POST", "/logout", "log_out", "Session", "End this session",
         Permission.ACCOUNT_OWN, handlers.log_out, handlers.LoggedOut, body=schemas.NoBody,
+        session_only=True,
     ),
     Route(
         "GET", "/me", "me", "Session", "Who is logged in",
@@ -69,8 +78,9 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "GET", "/tickets", "list_tickets", "Tickets",
-        "The tickets you may see: the most urgent first, or the newest",
-        Permission.TICKETS_READ, handlers.list_tickets, TicketPage, query=schemas.TicketQuery,
+        "The tickets you may see: filtered, searched, in one of five orders, page by page",
+        Permission.TICKETS_READ, ticket_list_handlers.list_tickets, TicketPage,
+        query=TicketQuery,
     ),
     Route(
         "GET", "/tickets/{ticket_id}", "get_ticket", "Tickets",
@@ -170,25 +180,16 @@ ROUTES: tuple[Route, ...] = (
         "GET", "/queues", "list_queues", "Queues", "The queues, with what waits in them",
         Permission.QUEUES_READ, handlers.list_queues, handlers.Queues,
     ),
-    Route(
-        "GET", "/agents", "list_agents", "Agents", "The people of the support team",
-        Permission.PEOPLE_READ, handlers.list_agents, handlers.Agents,
-    ),
-    Route(
-        "POST", "/agents", "create_agent", "Agents", "Add a person",
-        Permission.PEOPLE_MANAGE, handlers.create_agent, AgentView, body=schemas.NewAgentBody,
-        status=201, codes=("agent_exists",),
-        example={
-            "email": "bia@example.com", "name": "Bia Souza", "password": "nove gatos no telhado",
-            "role": "agent", "queues": ["n1_support"],
-        },
-    ),
-    Route(
-        "POST", "/agents/{agent_id}/disable", "disable_agent", "Agents",
-        "Shut a person out at once; their tickets go back to the queues",
-        Permission.PEOPLE_MANAGE, handlers.disable_agent, handlers.Disabled, body=schemas.NoBody,
-        codes=("agent_not_found", "last_admin"),
-    ),
+    *TICKET_ROUTES,
+    *PEOPLE_ROUTES,
+    *RUNBOOK_ROUTES,
+    *QUALITY_ROUTES,
+    *ROUTING_ROUTES,
+    *SLA_ROUTES,
+    *PRIVACY_ROUTES,
 )  # fmt: skip
+
+ROUTES = (*ROUTES, bulk_route(ROUTES))
+"""Last: a bulk command is made of the commands above."""
 
 __all__ = ["ROUTES", "Answer", "Call", "Route"]

@@ -17,16 +17,17 @@ from sanic import Blueprint, HTTPResponse, Request
 from sanic.response import empty, html, raw, redirect
 
 from kit.ids import new_token
-from ticketing.console import texts
+from ticketing.console import people, quality, routing, runbook, sla, texts, work
 from ticketing.console.forms import ACTIONS, Form
 from ticketing.console.pages import Pages, StaticFile, Visit, static_files
-from ticketing.domain.enums import EnumT, Level, Priority, Severity, TicketStatus
+from ticketing.domain.enums import EnumT, Level, Priority, Severity, SlaState, TicketStatus
+from ticketing.domain.permissions import Permission
 from ticketing.http import browser
 from ticketing.http.deps import Deps
 from ticketing.http.desk import Desk
 from ticketing.http.problems import Problem, ProblemError, problem_of
 from ticketing.http.rate_limit import ANONYMOUS, LOGIN, SESSION, RateLimiter, whole_seconds
-from ticketing.services import agents, reviews, ticket_list, views
+from ticketing.services import agents, attachments, reviews, ticket_list, views
 from ticketing.services.reviews import Judgement
 from ticketing.services.sessions import LoggedIn
 from ticketing.services.ticket_list import InvalidCursorError, Sort, TicketFilter
@@ -41,13 +42,10 @@ AnyRequest = Request[Any, Any]
 Page = Callable[["_Console", AnyRequest, Visit], Awaitable[HTTPResponse]]
 
 LANGUAGE_COOKIE = "ponte_language"
-LOGIN_COOKIE = "ponte_login"
-"""Binds the login form to the browser that loaded it, before there is a session."""
-
 MAX_FORM = 64 * 1024  # bytes
 _YEAR = 365 * 24 * 3600  # seconds
 _TABS = ("waiting", "mine", "open", "all")
-_FILTERS = ("text", "priority", "severity", "level", "queue", "status", "cursor")
+_FILTERS = ("text", "priority", "severity", "level", "queue", "sla", "status", "cursor")
 _MAX_FILTER = 400  # characters; the longest is a cursor
 
 
@@ -64,6 +62,11 @@ def create_blueprints(deps: Deps) -> list[Blueprint]:
         ("GET", "/console/tickets/<ticket_id:str>", "ticket", _ticket),
         ("GET", "/console/tickets/<ticket_id:str>/conversation", "conversation", _conversation),
         ("POST", "/console/tickets/<ticket_id:str>/<action:str>", "act", _act),
+        *people.PAGES,
+        *runbook.PAGES,
+        *work.PAGES,
+        *quality.PAGES,
+        *routing.PAGES,
         ("GET", "/console/<rest:path>", "unknown", _unknown),
     ):
         blueprint.add_route(
@@ -119,27 +122,42 @@ class _Console:
         return raw(found.body, content_type=found.content_type, headers={"Cache-Control": cache})
 
     async def _visit(self, request: AnyRequest) -> Visit:
-        token = request.cookies.get(browser.SESSION_COOKIE)
+        token = browser.session_cookie(request, deps=self.deps)
         who = None if token is None else await self.desk.sessions.recognise(token)
         language = texts.choose_language(
             asked=request.args.get("lang"),
             kept=request.cookies.get(LANGUAGE_COOKIE),
             accepted=request.headers.get("accept-language", ""),
         )
-        csrf = who.csrf_token if who else (request.cookies.get(LOGIN_COOKIE) or new_token())
+        bound = request.cookies.get(browser.cookie_name(browser.LOGIN_COOKIE, deps=self.deps))
+        csrf = who.csrf_token if who else (bound or new_token())
         return Visit(language=language, who=who, csrf=csrf, notice=None)
+
+    def allowed(self, visit: Visit, needs: Permission) -> LoggedIn:
+        """Who is logged in, when they may.
+
+        Raises:
+            ProblemError: when their role may not.
+        """
+        return _allowed(visit, needs)
+
+    def bind_login(self, response: HTTPResponse, visit: Visit) -> None:
+        """Bind a form that needs no login to this browser."""
+        _bind_login(response, visit, deps=self.deps)
 
     def limit_login(self, request: AnyRequest) -> None:
         """Slow down guessing from one address."""
         self._spend(self.logins, browser.client_address(request))
 
-    def check_form(self, request: AnyRequest, visit: Visit) -> dict[str, str]:
+    def check_form(
+        self, request: AnyRequest, visit: Visit, *, max_bytes: int = MAX_FORM
+    ) -> dict[str, str]:
         """The form's fields, when the form is one of our own pages'.
 
         Raises:
             ProblemError: when it does not prove that, or is too large.
         """
-        if len(request.body) > MAX_FORM:
+        if len(request.body) > max_bytes:
             raise ProblemError(Problem("too_large", "the form is too large"))
         fields = {name: str(values[0]) for name, values in (request.form or {}).items() if values}
         if not browser.same_secret(fields.get("csrf"), visit.csrf) or browser.foreign_origin(
@@ -199,6 +217,13 @@ def _logged_in(visit: Visit) -> LoggedIn:
     return visit.who
 
 
+def _allowed(visit: Visit, needs: Permission) -> LoggedIn:
+    who = _logged_in(visit)
+    if needs not in who.permissions:
+        raise ProblemError(Problem("role_not_allowed", f"expected {needs.value}"))
+    return who
+
+
 def _with(visit: Visit, *, notice: str | None = None, problem: str | None = None) -> Visit:
     return Visit(visit.language, visit.who, visit.csrf, notice=notice, problem=problem)
 
@@ -206,6 +231,8 @@ def _with(visit: Visit, *, notice: str | None = None, problem: str | None = None
 async def _login_page(console: _Console, request: AnyRequest, visit: Visit) -> HTTPResponse:
     if visit.who is not None:
         return redirect("/console", status=303)
+    if request.args.get("done") == "password":
+        visit = _with(visit, notice=console.pages.say(visit, "done.password"))
     response = html(
         console.pages.login(visit, email="", next_url=_own_path(request.args.get("next")))
     )
@@ -223,7 +250,9 @@ async def _log_in(console: _Console, request: AnyRequest, visit: Visit) -> HTTPR
             # NUL and the like match nobody, and the database would refuse them.
             email="".join(part for part in email if part.isprintable()),
             password=fields.get("password", ""),
-            replaces=request.cookies.get(browser.SESSION_COOKIE),
+            replaces=browser.session_cookie(request, deps=console.deps),
+            user_agent=request.headers.get("user-agent"),
+            correlation_id=browser.correlation_id(request),
         )
     except Exception as error:  # noqa: BLE001 - shown above the form
         problem, words = console.words_for(request, visit, error)
@@ -239,7 +268,7 @@ async def _log_in(console: _Console, request: AnyRequest, visit: Visit) -> HTTPR
 async def _log_out(console: _Console, request: AnyRequest, visit: Visit) -> HTTPResponse:
     _logged_in(visit)
     console.check_form(request, visit)
-    token = request.cookies.get(browser.SESSION_COOKIE)
+    token = browser.session_cookie(request, deps=console.deps)
     if token is not None:
         await console.desk.sessions.log_out(token)
     response = redirect("/console/login", status=303)
@@ -248,6 +277,8 @@ async def _log_out(console: _Console, request: AnyRequest, visit: Visit) -> HTTP
 
 
 async def _list(console: _Console, request: AnyRequest, visit: Visit) -> HTTPResponse:
+    if Permission.TICKETS_READ not in _logged_in(visit).permissions:
+        return redirect("/console/account", status=303)  # the first page of who has no tickets
     return html(console.pages.tickets(visit, **await _list_facts(console, request, visit)))
 
 
@@ -257,7 +288,7 @@ async def _rows(console: _Console, request: AnyRequest, visit: Visit) -> HTTPRes
 
 
 async def _list_facts(console: _Console, request: AnyRequest, visit: Visit) -> dict[str, Any]:
-    who = _logged_in(visit)
+    who = _allowed(visit, Permission.TICKETS_READ)
     tab = request.args.get("tab", "waiting")
     tab = tab if tab in _TABS else "waiting"
     chosen = {name: (request.args.get(name) or "")[:_MAX_FILTER] for name in _FILTERS}
@@ -267,6 +298,7 @@ async def _list_facts(console: _Console, request: AnyRequest, visit: Visit) -> d
         priorities=_member(Priority, chosen["priority"]),
         severities=_member(Severity, chosen["severity"]),
         levels=_member(Level, chosen["level"]),
+        sla=_member(SlaState, chosen["sla"]),
         queues=(chosen["queue"],) if chosen["queue"].isprintable() and chosen["queue"] else (),
         agent_id=who.agent_id if tab == "mine" else None,
         unassigned=tab == "waiting",
@@ -311,29 +343,47 @@ async def _ticket_page(
     status: int = 200,
     typed: dict[str, str] | None = None,
 ) -> HTTPResponse:
-    who = _logged_in(visit)
+    who = _allowed(visit, Permission.TICKETS_READ)
     async with console.deps.db.transaction() as session:
         detail = await views.ticket_detail(session, _ticket_id(request), actor=who.actor)
         queues = await ticket_list.list_queues(session, actor=who.actor)
-        people = await agents.list_agents(session) if who.actor.supervises else ()
+        colleagues = await agents.list_agents(session) if who.actor.supervises else ()
+        files = await attachments.attachments_of(session, detail.ticket.id)
         review = await reviews.own_review(session, detail.ticket.id, actor=who.actor)
+        promises = await sla.load_panel(session, detail.ticket.id, now=console.deps.clock.now())
+        panel = await runbook.load_panel(
+            console.deps,
+            session,
+            detail.ticket.id,
+            actor=who.actor,
+            language=visit.language,
+            template=(typed or {}).get("template") or request.args.get("template"),
+        )
     page = console.pages.ticket(
-        visit, detail, queues=queues, agents=people, typed=typed or {}, review=review
+        visit,
+        detail,
+        queues=queues,
+        agents=colleagues,
+        typed=typed or {},
+        review=review,
+        panel=panel,
+        promises=promises,
+        files=files,
     )
     return html(page, status=status)
 
 
 async def _conversation(console: _Console, request: AnyRequest, visit: Visit) -> HTTPResponse:
-    who = _logged_in(visit)
+    who = _allowed(visit, Permission.TICKETS_READ)
     async with console.deps.db.transaction() as session:
         detail = await views.ticket_detail(session, _ticket_id(request), actor=who.actor)
     return _unless_known(request, console.pages.conversation(visit, detail))
 
 
 async def _act(console: _Console, request: AnyRequest, visit: Visit) -> HTTPResponse:
-    who = _logged_in(visit)
+    who = _allowed(visit, Permission.TICKETS_WRITE)
     action = request.match_info["action"]
-    act = ACTIONS.get(action)
+    act = ACTIONS.get(action) or work.ACTIONS.get(action)
     if act is None:
         raise ProblemError(Problem("not_found", "there is no such action"))
     ticket_id = _ticket_id(request)
@@ -351,16 +401,18 @@ async def _act(console: _Console, request: AnyRequest, visit: Visit) -> HTTPResp
         )
         levels = {queue.key: queue.level for queue in queues}
         judge = _judging(console, order)
-        await act(Form(console.desk.tickets, order, detail.ticket, levels, fields, judge))
+        prepare = runbook.preparing(console.deps, order)
+        await act(Form(console.desk.tickets, order, detail.ticket, levels, fields, judge, prepare))
     except TicketNotFoundError:
         raise
     except Exception as error:  # noqa: BLE001 - shown on the ticket's page, with what was typed
         problem, words = console.words_for(request, visit, error)
-        typed = {action: fields.get("text", "")}
+        typed = {action: fields.get("text", ""), "template": fields.get("template", "")}
         return await _ticket_page(
             console, request, _with(visit, problem=words), status=problem.status, typed=typed
         )
-    leaves = action == "escalate" and not who.actor.supervises and who.actor.queue_ids is not None
+    sees_all = who.actor.supervises_all or who.actor.queue_ids is None
+    leaves = action == "escalate" and not sees_all
     # After handing a ticket to a foreign queue its page is no longer theirs to see.
     target = "/console" if leaves else f"/console/tickets/{ticket_id}?done={action}"
     return redirect(target, status=303)
@@ -418,9 +470,9 @@ def _unless_known(request: AnyRequest, page: str) -> HTTPResponse:
 
 def _bind_login(response: HTTPResponse, visit: Visit, *, deps: Deps) -> None:
     response.add_cookie(
-        LOGIN_COOKIE,
+        browser.cookie_name(browser.LOGIN_COOKIE, deps=deps),
         visit.csrf,
-        path="/console/login",
+        path="/",  # the prefix __Host- wants it
         httponly=True,
         samesite="Strict",
         secure=deps.secure_cookies,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from ticketing.domain.enums import SlaState
 from ticketing.services.views import MessageView, TicketSummary
 
 # Characters that reorder or hide text (Unicode TR 36, bidirectional and invisible spoofing). The
@@ -88,12 +89,36 @@ class Display:
             return f"{hours} h {minutes} min" if minutes else f"{hours} h"
         return f"{minutes} min"
 
+    def amount(self, seconds: int) -> str:
+        """So many seconds as a span."""
+        return self.span(timedelta(seconds=seconds))
+
+    def size(self, size: int) -> str:
+        """Bytes as people read them."""
+        kilobytes = max(1, round(size / 1024))
+        return f"{kilobytes} KB" if kilobytes < 1024 else f"{kilobytes / 1024:.1f} MB"  # noqa: PLR2004
+
     def waited(self, at: datetime | None) -> str:
         """How long ago."""
         return NOTHING if at is None else self.span(self.now - at)
 
     def sla(self, ticket: TicketSummary) -> SlaWords:
-        """How the target for the first human answer stands."""
+        """How the ticket stands with what was promised: by its clocks, where it has some."""
+        state = SlaState(ticket.sla_state)
+        if state is SlaState.NONE:
+            return self._first_answer(ticket)
+        if state is SlaState.PAUSED:
+            return SlaWords(self.say("sla.paused"), "none")
+        is_late = state is SlaState.BREACHED
+        due = ticket.sla_expires_at
+        if state is SlaState.MET or due is None or ticket.resolved_at is not None:
+            words = self.say("sla.broken" if is_late else "sla.kept_all")
+            return SlaWords(words, "late" if is_late else "done")
+        tone = {SlaState.BREACHED: "late", SlaState.WARNING: "soon"}.get(state, "ok")
+        return self._due(due, tone)
+
+    def _first_answer(self, ticket: TicketSummary) -> SlaWords:
+        """A ticket whose clocks have not been made yet: its target for the first human answer."""
         due = ticket.sla_expires_at
         if ticket.first_response_at is not None:
             late = due is not None and ticket.first_response_at > due
@@ -102,10 +127,13 @@ class Display:
             )
         if due is None or ticket.resolved_at is not None:
             return SlaWords(self.say("sla.none"), "none")
+        is_soon = due - self.now < (due - ticket.opened_at) * _SOON
+        return self._due(due, "soon" if is_soon else "ok")
+
+    def _due(self, due: datetime, tone: str) -> SlaWords:
         left = due - self.now
         if left <= timedelta():
             return SlaWords(self.say("sla.overdue", span=self.span(-left)), "late")
-        tone = "soon" if left < (due - ticket.opened_at) * _SOON else "ok"
         return SlaWords(self.say("sla.due", span=self.span(left)), tone)
 
     def window_open(self, ticket: TicketSummary) -> bool:

@@ -13,6 +13,7 @@ from ticketing.domain.ticket import LEVELS
 from ticketing.http import schemas
 from ticketing.http.problems import ProblemError, problem_of_validation
 from ticketing.services.reviews import Judgement
+from ticketing.services.runbook_replies import PreparedReply
 from ticketing.services.ticket_targets import Target
 from ticketing.services.tickets import Order, TicketService
 from ticketing.services.views import TicketSummary
@@ -31,6 +32,8 @@ class Form:
     fields: Mapping[str, str]
     judge: Callable[[Judgement], Awaitable[object]]
     """Stores what this person thinks of the ticket's handoff."""
+    prepare: Callable[[str, str], Awaitable[PreparedReply]]
+    """Checks words that began as a text of a runbook: its key, the words."""
 
     def read(self, model: type[BaseModel], *names: str) -> Any:
         """The named fields through a model of the API; empty fields count as not given.
@@ -56,8 +59,14 @@ async def _take(form: Form) -> None:
 
 async def _reply(form: Form) -> None:
     body = form.read(schemas.ReplyBody, "text", "status")
+    template = form.fields.get("template")
+    prepared = await form.prepare(template, body.text) if template else None
     await form.tickets.reply(
-        form.order, text=body.text, status=TicketStatus(body.status), idempotency_key=form.key
+        form.order,
+        text=body.text,
+        status=TicketStatus(body.status),
+        idempotency_key=form.key,
+        prepared=prepared,
     )
 
 
@@ -96,13 +105,20 @@ async def _assign(form: Form) -> None:
 
 
 async def _resolve(form: Form) -> None:
-    body = form.read(schemas.ResolveBody, "closing_text", "reason")
-    await form.tickets.resolve(form.order, closing_text=body.closing_text, reason=body.reason)
+    body = form.read(schemas.ResolveBody, "closing_text", "reason", "override_reason")
+    await form.tickets.resolve(
+        form.order,
+        closing_text=body.closing_text,
+        reason=body.reason,
+        override_reason=body.override_reason,
+    )
 
 
 async def _return_to_bot(form: Form) -> None:
-    body = form.read(schemas.ReturnBody, "reason")
-    await form.tickets.return_to_bot(form.order, reason=body.reason)
+    body = form.read(schemas.ReturnBody, "reason", "override_reason")
+    await form.tickets.return_to_bot(
+        form.order, reason=body.reason, override_reason=body.override_reason
+    )
 
 
 async def _close(form: Form) -> None:

@@ -16,7 +16,9 @@ from kit.ids import new_token
 from ticketing.console import texts
 from ticketing.console.display import Display, tick, visible
 from ticketing.console.explanation import explain
-from ticketing.domain.enums import Control, Level, Priority, Severity, TicketStatus
+from ticketing.console.sla import SlaPanel, tone
+from ticketing.domain.attachment import ALLOWED
+from ticketing.domain.enums import Control, Level, Priority, Severity, SlaState, TicketStatus
 from ticketing.domain.review import Verdict
 from ticketing.domain.ticket import (
     OPEN_STATUSES,
@@ -26,8 +28,9 @@ from ticketing.domain.ticket import (
     Transition,
     check_permission,
 )
-from ticketing.http.deps import Deps
+from ticketing.http.deps import MEGABYTE, Deps
 from ticketing.services.agents import AgentView
+from ticketing.services.attachments import AttachmentView
 from ticketing.services.reviews import ReviewView
 from ticketing.services.sessions import LoggedIn
 from ticketing.services.ticket_list import DeskCounts, TicketPage
@@ -107,8 +110,11 @@ class Pages:
         agents: tuple[AgentView, ...],
         typed: Mapping[str, str],
         review: ReviewView | None,
+        panel: object,
+        promises: SlaPanel | None = None,
+        files: tuple[AttachmentView, ...] = (),
     ) -> str:
-        """The page of a ticket."""
+        """The page of a ticket; `panel` is what `console.runbook` loads for it."""
         actor = self._actor(visit)
         may = permissions(detail.ticket, actor, queues)
         return self._render(
@@ -118,6 +124,12 @@ class Pages:
             may=may,
             over=detail.ticket.status not in OPEN_STATUSES,
             review=review,
+            panel=panel,
+            files=files,
+            file_megabytes=self._deps.attachment_max_bytes // MEGABYTE,
+            file_endings=",".join(f".{item}" for kind in ALLOWED for item in kind.extensions),
+            sla_panel=promises,
+            sla_tone=tone,
             verdicts=[item.value for item in Verdict],
             intent_options=list(self._deps.policy.current().intents),
             typed={"reply": "", "note": "", **typed},
@@ -129,6 +141,10 @@ class Pages:
             priority_options=self._options(visit, "priority", Priority),
             severity_options=self._options(visit, "severity", Severity),
         )
+
+    def page(self, template: str, visit: Visit, **facts: Any) -> str:
+        """A page of a template of its own."""
+        return self._render(template, visit, **facts)
 
     def conversation(self, visit: Visit, detail: TicketDetail) -> str:
         """The bubbles alone, for the live part of the ticket's page."""
@@ -173,6 +189,7 @@ class Pages:
             "priority_options": self._options(visit, "priority", Priority),
             "severity_options": self._options(visit, "severity", Severity),
             "status_options": self._options(visit, "status", TicketStatus),
+            "sla_options": self._options(visit, "sla.state", SlaState),
             "level_options": [(level.value, level.value) for level in Level],
             "queue_options": [
                 (queue.key, self._queue_name(visit, queue.key, queue.name)) for queue in queues
@@ -272,11 +289,15 @@ class Words:
     def changes(self, event: EventView) -> list[str]:
         """From where to where, one line each."""
         lines = []
-        for name in ("level", "queue", "priority", "severity"):
+        for name in ("level", "queue", "priority", "severity", "status"):
             before, after = event.data.get(f"from_{name}"), event.data.get(f"to_{name}")
             if before and after and before != after:
                 shown = (self._value(name, str(before)), self._value(name, str(after)))
                 lines.append(" → ".join(shown))
+        lines += [f"+ {tag}" for tag in event.data.get("added", ())]
+        lines += [f"- {tag}" for tag in event.data.get("removed", ())]
+        if event.data.get("rule") and event.kind == "escalated":
+            lines.append(texts.speak(self.language)("event.by_rule", rule=event.data["rule"]))
         if event.data.get("to_agent_name") and event.kind != "taken":
             lines.append(f"→ {event.data['to_agent_name']}")
         return lines
@@ -310,6 +331,8 @@ def permissions(
         and (ticket.agent_id is None or ticket.agent_id == actor.agent_id)
         and not (ticket.agent_id == actor.agent_id and state.control is Control.HUMAN),
         Transition.NOTE: True,
+        Transition.ATTACH: True,
+        Transition.TAG: state.status is not TicketStatus.CLOSED,
         Transition.CLOSE: is_resolved,
         Transition.REOPEN: is_resolved,
     }

@@ -3,10 +3,34 @@
 from __future__ import annotations
 
 # Every module of tables is imported here, so that the metadata is whole wherever `Base` is used.
-from ticketing.db import review_tables, sla_tables, tables
+from ticketing.db import (
+    attachment_tables,
+    audit_tables,
+    escalation_tables,
+    idempotency_tables,
+    privacy_tables,
+    quality_tables,
+    review_tables,
+    routing_tables,
+    runbook_tables,
+    search_tables,
+    sla_tables,
+    tables,
+    ticket_indexes,
+)
 
 __all__ = [
+    "attachment_tables",
+    "audit_tables",
+    "escalation_tables",
+    "idempotency_tables",
+    "privacy_tables",
+    "quality_tables",
     "review_tables",
+    "routing_tables",
+    "runbook_tables",
+    "search_tables",
     "sla_tables",
     "tables",
+    "ticket_indexes",
 ]

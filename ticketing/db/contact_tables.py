@@ -36,6 +36,11 @@ class Contact(Base):
     segment: Mapped[str | None]
     company_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("companies.id"))
     created_at: Mapped[datetime]
+    legal_hold_at: Mapped[datetime | None]
+    """Since when nothing of this contact may be erased: a court or a claim needs it."""
+    legal_hold_reason: Mapped[str | None]
+    erased_at: Mapped[datetime | None]
+    """The person was forgotten; the row only holds statistics together."""
 
 
 class ContactIdentity(Base):

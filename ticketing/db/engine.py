@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
 
 import orjson
 from sqlalchemy.ext.asyncio import (
@@ -49,18 +51,34 @@ def without_driver(url: str) -> str:
     return f"postgresql://{url.split('://', 1)[1]}"
 
 
+BEFORE_COMMIT: ContextVar[Callable[[AsyncSession], Awaitable[None]] | None] = ContextVar(
+    "before_commit", default=None
+)
+"""Called in every transaction of the running request, right before it commits.
+
+With it a request that carries an idempotency key is marked as done by the very transaction that
+does it (`ticketing.services.idempotency`). An exception undoes the transaction.
+"""
+
+
 class Database:
     """Sessions for services: `async with db.transaction() as session`."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self.session_info: dict[str, Any] = {}
+        """Copied into `info` of every session: what services find beside their rows."""
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session that commits at the end and rolls back on any exception."""
-        async with self._sessions() as session, session.begin():
+        async with self._sessions(info=self.session_info) as session, session.begin():
             yield session
+            before_commit = BEFORE_COMMIT.get()
+            if before_commit is not None:
+                await session.flush()
+                await before_commit(session)
 
     async def close(self) -> None:
         """Give all connections back."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import datetime
 
-from sqlalchemy import Boolean, ForeignKey, Integer
+from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Index, Integer, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kit.ids import new_id
@@ -39,7 +39,10 @@ class Agent(Base):
     """A person of the support team."""
 
     __tablename__ = "agents"
-    __table_args__ = (one_of("role", Role),)
+    __table_args__ = (
+        one_of("role", Role),
+        CheckConstraint("capacity IS NULL OR capacity > 0", name="capacity_is_positive"),
+    )
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
     email: Mapped[str] = mapped_column(unique=True)
@@ -47,7 +50,10 @@ class Agent(Base):
     name: Mapped[str]
     password_hash: Mapped[str]
     role: Mapped[str]
-    team_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("teams.id"))
+    scoped_to_teams: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    """A supervisor who sees and supervises only the queues of their teams."""
+    capacity: Mapped[int | None] = mapped_column(Integer)
+    """Open tickets they work on at once; None is the setting's number."""
     levels: Mapped[list[str]] = mapped_column(default=list)
     skills: Mapped[list[str]] = mapped_column(default=list)
     languages: Mapped[list[str]] = mapped_column(default=list)
@@ -67,14 +73,55 @@ class AgentQueue(Base):
     queue_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("queues.id"), primary_key=True)
 
 
+class AgentTeam(Base):
+    """Which teams an agent belongs to."""
+
+    __tablename__ = "agent_teams"
+
+    agent_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("agents.id"), primary_key=True)
+    team_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("teams.id"), primary_key=True, index=True)
+
+
 class AgentSession(Base):
-    """A login. Only the hash of the token is stored."""
+    """A login. Only the hash of the token is stored; `id` names it in lists."""
 
     __tablename__ = "agent_sessions"
 
     token_hash: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[uuid.UUID] = mapped_column(unique=True, default=new_id)
+    user_agent: Mapped[str | None]
+    """The browser's own name, cut short, so that people recognise their logins."""
     agent_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("agents.id"), index=True)
     csrf_token: Mapped[str]
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+
+
+class PasswordReset(Base):
+    """A one-time code with which a person chooses a new password; only its hash is stored."""
+
+    __tablename__ = "password_resets"
+
+    token_hash: Mapped[str] = mapped_column(primary_key=True)
+    agent_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("agents.id"), unique=True)
+    """Unique: a newer code takes the place of the one before."""
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class ApiToken(Base):
+    """A program's right to act for an agent; only the hash of the token is stored."""
+
+    __tablename__ = "api_tokens"
+    __table_args__ = (Index("ix_api_tokens_agent_id_created_at", "agent_id", "created_at"),)
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    token_hash: Mapped[str] = mapped_column(unique=True)
+    agent_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("agents.id"))
+    name: Mapped[str]
+    scopes: Mapped[list[str]]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]

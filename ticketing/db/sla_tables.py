@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from kit.ids import new_id
 from ticketing.db.base import Base, one_of
 from ticketing.domain.enums import ClockState, SlaMetric, SlaThreshold
+from ticketing.domain.sla_alerts import Silence
 
 
 class SlaClock(Base):
@@ -35,8 +36,12 @@ class SlaClock(Base):
         CheckConstraint("state <> 'met' OR met_at IS NOT NULL", name="met_has_a_time"),
         CheckConstraint("(state = 'breached') = (breached_at IS NOT NULL)", name="breach_time"),
         CheckConstraint("(state = 'paused') = (paused_at IS NOT NULL)", name="pause_time"),
+        # With the id the sweep goes on behind the last one, whatever became of that.
         Index(
-            "ix_sla_clocks_due", "next_check_at", postgresql_where=sql("next_check_at IS NOT NULL")
+            "ix_sla_clocks_due",
+            "next_check_at",
+            "id",
+            postgresql_where=sql("next_check_at IS NOT NULL"),
         ),
     )
 
@@ -61,12 +66,37 @@ class SlaClock(Base):
     """When the promise was kept, also if late: the time of the event, not of its detection."""
     breached_at: Mapped[datetime | None]
     """The due time that passed, not the moment somebody looked."""
+    ended_at: Mapped[datetime | None]
+    """When it was over: kept, or void."""
+    reason: Mapped[str | None]
+    """Why it is void, or why it has no due time."""
     next_check_at: Mapped[datetime | None]
     segments: Mapped[list[dict[str, Any]]] = mapped_column(
         JSONB, default=list, server_default=sql("'[]'")
     )
-    """Running and paused stretches: {from, to, running, reason}."""
+    """Stretches: {from, to, running, reason, worked_seconds, target_seconds, calendar, policy}."""
     updated_at: Mapped[datetime]
+
+
+class SlaRulePeriod(Base):
+    """Rules and calendars that were in force from a moment on; kept for good.
+
+    A clock is measured by what was promised at the time, so the rules of an open ticket's whole
+    life must be known, also after `sla.yml` or a calendar was changed.
+    """
+
+    __tablename__ = "sla_rule_periods"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=new_id)
+    version: Mapped[str]
+    """Of the rules and of every calendar."""
+    since: Mapped[datetime] = mapped_column(unique=True)
+    content: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    """`ticketing.domain.sla.rules_json`."""
+    spread_to: Mapped[uuid.UUID | None]
+    """Open tickets up to this id have been marked to follow these rules."""
+    spread_at: Mapped[datetime | None]
+    """When all of them had been."""
 
 
 class SlaAlert(Base):
@@ -75,6 +105,8 @@ class SlaAlert(Base):
     __tablename__ = "sla_alerts"
     __table_args__ = (
         one_of("threshold", SlaThreshold),
+        one_of("silence", Silence),
+        CheckConstraint("told = (silence IS NULL)", name="silence_has_a_reason"),
         UniqueConstraint("clock_id", "threshold"),
         Index("ix_sla_alerts_ticket", "ticket_id", "threshold", "detected_at"),
     )
@@ -88,4 +120,6 @@ class SlaAlert(Base):
     detected_at: Mapped[datetime]
     """When a sweep saw it."""
     told: Mapped[bool] = mapped_column(Boolean)
-    """False: within the cooldown of an earlier alert of this ticket and threshold."""
+    """False: somebody was told the same shortly before, or is told something graver."""
+    silence: Mapped[str | None]
+    """Why nobody was told (`ticketing.domain.sla_alerts.Silence`)."""

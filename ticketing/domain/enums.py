@@ -78,6 +78,21 @@ class SlaThreshold(StrEnum):
     BREACH = "breach"
 
 
+class SlaState(StrEnum):
+    """How a ticket stands with what was promised to its customer.
+
+    `warning`: a clock has passed its warning threshold. `breached`: a clock that goes on is late,
+    or, when all are over, one of them was. `paused`: every clock that goes on stands still.
+    """
+
+    NONE = "none"
+    OK = "ok"
+    WARNING = "warning"
+    BREACHED = "breached"
+    PAUSED = "paused"
+    MET = "met"
+
+
 class Lifecycle(StrEnum):
     """Life of a conversation, apart from who controls it."""
 
@@ -151,6 +166,38 @@ class Role(StrEnum):
     DESIGNER = "designer"
     OPERATOR = "operator"
     ADMIN = "admin"
+
+
+class AttachmentState(StrEnum):
+    """Life of a file on a ticket; a customer's file is fetched from the channel first."""
+
+    PENDING = "pending"
+    STORED = "stored"
+    REFUSED = "refused"
+
+
+class RoutingState(StrEnum):
+    """Where a ticket stands on its way to a person.
+
+    `held`: somebody works on it. `done`: it is resolved or closed. In the others it waits, or an
+    agent was asked and has not answered yet.
+    """
+
+    WAITING = "waiting"
+    OFFERED = "offered"
+    NOBODY_AVAILABLE = "nobody_available"
+    OVERFLOWED = "overflowed"
+    HELD = "held"
+    DONE = "done"
+
+
+class PresenceState(StrEnum):
+    """What an agent says of themselves; only `online` gets new tickets by itself."""
+
+    ONLINE = "online"
+    BUSY = "busy"
+    AWAY = "away"
+    OFFLINE = "offline"
 
 
 EnumT = TypeVar("EnumT", bound=StrEnum)

@@ -400,6 +400,7 @@ def _is_moved(event: EventRecord) -> bool:
     return given or data.get("from_queue") != data.get("to_queue")
 
 
+_CHOSEN = _MOVES | {"status_changed", "customer_wrote"}
 _STATUS_AFTER = {
     "resolved": TicketStatus.RESOLVED,
     "returned_to_bot": TicketStatus.RESOLVED,
@@ -413,8 +414,10 @@ def _status_after(before: str | None, event: EventRecord) -> str:
         return str(event.data.get("status", before))
     if event.kind in _STATUS_AFTER:
         return _STATUS_AFTER[event.kind].value
+    if event.kind in _CHOSEN and "to_status" in event.data:
+        return str(event.data["to_status"])  # older releases left the status in these
     present = before or TicketStatus.NEW.value
-    has_agent = event.kind == "taken" or (
+    has_agent = event.kind in {"taken", "offered"} or (
         event.kind in _MOVES and _is_moved(event) and event.data.get("to_agent")
     )
     is_new = present == TicketStatus.NEW.value

@@ -66,6 +66,8 @@ class WhatsAppSender:
     def _content(self, dispatch: Dispatch) -> OutboundMessage | OutboundTemplate:
         if dispatch.window_open:
             return dispatch.message
+        if dispatch.closed_window is not None:
+            return dispatch.closed_window
         if self._template is None:
             detail = "the customer wrote more than 24 hours ago and no template is configured"
             raise SendFailedError(Failure("permanent", "window_closed", detail))

@@ -6,15 +6,18 @@ import hmac
 from typing import Any
 from urllib.parse import urlsplit
 
-from sanic import HTTPResponse, Request
+from sanic import HTTPResponse, Request, Sanic
 
 from kit.ids import new_correlation_id
 from ticketing.http.deps import Deps
 
 SESSION_COOKIE = "ponte_session"
+"""By https its name is `__Host-ponte_session`: no other host, also no subdomain, can set it."""
+LOGIN_COOKIE = "ponte_login"
+"""Binds the login form to the browser that loaded it, before there is a session."""
 CSRF_HEADER = "X-CSRF-Token"
 
-API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+API_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -24,8 +27,10 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
+_LAST = 100  # Sanic runs response middleware from low to high; the blueprints' have 0
+_FOREIGN_SITES = {"cross-site", "same-site"}  # same-site is another subdomain, so not us
 
 
 def harden(response: HTTPResponse, *, policy: str, deps: Deps) -> None:
@@ -38,13 +43,29 @@ def harden(response: HTTPResponse, *, policy: str, deps: Deps) -> None:
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
 
 
+def harden_the_rest(app: Sanic[Any, Any], *, deps: Deps) -> None:
+    """Put the headers on every answer of the app: unknown addresses, health, webhooks, errors.
+
+    It runs after the blueprints' own, so what they have set stays.
+    """
+
+    @app.on_response(priority=_LAST)  # type: ignore[untyped-decorator, no-untyped-call] # as Sanic has it
+    async def harden_answer(_request: Request[Any, Any], response: HTTPResponse) -> None:
+        harden(response, policy=API_POLICY, deps=deps)
+
+
+def cookie_name(name: str, *, deps: Deps) -> str:
+    """The cookie's name for this server; by https with the prefix that binds it to the host."""
+    return f"__Host-{name}" if deps.secure_cookies else name
+
+
 def set_session_cookie(response: HTTPResponse, token: str, *, deps: Deps) -> None:
     """Give the browser its session. Lax, so that a link in an e-mail opens the ticket.
 
     The age is relative: an absolute time would be read by the browser's own clock.
     """
     response.add_cookie(
-        SESSION_COOKIE,
+        cookie_name(SESSION_COOKIE, deps=deps),
         token,
         path="/",
         httponly=True,
@@ -58,7 +79,7 @@ def drop_session_cookie(response: HTTPResponse, *, deps: Deps) -> None:
     """Make the browser forget its session."""
     # Not delete_cookie: that cannot say HttpOnly and SameSite, which browsers compare.
     response.add_cookie(
-        SESSION_COOKIE,
+        cookie_name(SESSION_COOKIE, deps=deps),
         "",
         path="/",
         httponly=True,
@@ -76,7 +97,13 @@ def same_secret(given: str | None, wanted: str) -> bool:
 
 
 def foreign_origin(request: Request[Any, Any], *, deps: Deps) -> bool:
-    """Whether a browser says that another site sent this. No Origin header says nothing."""
+    """Whether a browser says that another site sent this.
+
+    Programs send neither Sec-Fetch-Site nor Origin, which says nothing; for cookies the CSRF token
+    is asked for besides.
+    """
+    if request.headers.get("sec-fetch-site", "").lower() in _FOREIGN_SITES:
+        return True
     origin = request.headers.get("origin")
     if origin is None:
         return False
@@ -99,10 +126,16 @@ def correlation_id(request: Request[Any, Any]) -> str:
     return found
 
 
-def session_token(request: Request[Any, Any]) -> tuple[str | None, bool]:
+def session_token(request: Request[Any, Any], *, deps: Deps) -> tuple[str | None, bool]:
     """The token of the request and whether it came by cookie. A Bearer header goes first."""
     header = request.headers.get("authorization", "")
     scheme, _, token = header.partition(" ")
     if header:
         return (token.strip() or None, False) if scheme.lower() == "bearer" else (None, False)
-    return request.cookies.get(SESSION_COOKIE), True
+    return session_cookie(request, deps=deps), True
+
+
+def session_cookie(request: Request[Any, Any], *, deps: Deps) -> str | None:
+    """The session token that the browser's cookie holds."""
+    token: str | None = request.cookies.get(cookie_name(SESSION_COOKIE, deps=deps))
+    return token

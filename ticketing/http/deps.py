@@ -13,8 +13,13 @@ from zoneinfo import ZoneInfo
 from handoff.policy_holder import PolicyHolder
 from kit.clock import Clock
 from ticketing.db.engine import Database
+from ticketing.domain.holder import Holder
+from ticketing.domain.quality_file import QualityPlan
+from ticketing.domain.routing.settings import RoutingSettings
+from ticketing.domain.runbook import RunbookBook
 from ticketing.services.sessions import ABSOLUTE, IDLE
 
+MEGABYTE = 1024 * 1024
 BUSINESS_TIME_ZONE = "America/Sao_Paulo"
 
 
@@ -31,6 +36,21 @@ class DeskSettings(Protocol):
         """How people reach this server; empty when not known."""
         ...
 
+    @property
+    def routing(self) -> RoutingSettings:
+        """How tickets find people."""
+        ...
+
+    @property
+    def privacy_key(self) -> str:
+        """PONTE_PRIVACY_KEY; empty when not set."""
+        ...
+
+    @property
+    def ponte_attachment_max_mb(self) -> int:
+        """Largest file on a ticket, in megabytes."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Deps:
@@ -45,7 +65,12 @@ class Deps:
             https, cookies are sent over https only.
         session_idle: A login that was not used for so long is over.
         session_absolute: A login is over after so long in any case.
+        attachment_max_bytes: Largest file that is put on a ticket.
+        privacy_key: Recognises erased customers; empty: nobody can be erased.
+        routing: How tickets find people.
         time_zone: Of the times that agents read.
+        runbooks: Those in force.
+        quality: The plan for reviews in force; None: there is none.
     """
 
     db: Database
@@ -55,7 +80,12 @@ class Deps:
     public_url: str = ""
     session_idle: timedelta = IDLE
     session_absolute: timedelta = ABSOLUTE
+    attachment_max_bytes: int = 10 * MEGABYTE
+    privacy_key: str = ""
+    routing: RoutingSettings = field(default_factory=RoutingSettings)
     time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo(BUSINESS_TIME_ZONE))
+    runbooks: Holder[RunbookBook] = field(default_factory=lambda: Holder(RunbookBook()))
+    quality: Holder[QualityPlan | None] = field(default_factory=lambda: Holder(None))
 
     @classmethod
     def from_settings(
@@ -66,6 +96,8 @@ class Deps:
         clock: Clock,
         wake: Callable[[uuid.UUID], None],
         policy: PolicyHolder,
+        runbooks: Holder[RunbookBook] | None = None,
+        quality: Holder[QualityPlan | None] | None = None,
     ) -> Self:
         """The dependencies as the settings want them."""
         return cls(
@@ -75,6 +107,11 @@ class Deps:
             policy=policy,
             public_url=settings.ponte_public_url,
             session_idle=timedelta(hours=settings.ponte_session_hours),
+            attachment_max_bytes=settings.ponte_attachment_max_mb * MEGABYTE,
+            privacy_key=settings.privacy_key,
+            routing=settings.routing,
+            runbooks=runbooks or Holder(RunbookBook()),
+            quality=quality or Holder(None),
         )
 
     @property

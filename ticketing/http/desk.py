@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from ticketing.http.deps import Deps
+from ticketing.services.api_tokens import ApiTokenService
 from ticketing.services.sessions import SessionService
 from ticketing.services.tickets import TicketService
 
@@ -17,14 +18,18 @@ class Desk:
     deps: Deps
     tickets: TicketService
     sessions: SessionService
+    tokens: ApiTokenService
 
     @classmethod
     def of(cls, deps: Deps) -> Self:
         """The services over these dependencies."""
         return cls(
             deps=deps,
-            tickets=TicketService(deps.db, deps.clock, deps.wake, policy=deps.policy),
+            tickets=TicketService(
+                deps.db, deps.clock, deps.wake, policy=deps.policy, runbooks=deps.runbooks
+            ),
             sessions=SessionService(
                 deps.db, deps.clock, idle=deps.session_idle, absolute=deps.session_absolute
             ),
+            tokens=ApiTokenService(deps.db, deps.clock),
         )

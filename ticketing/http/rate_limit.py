@@ -30,6 +30,21 @@ ANONYMOUS = Rate(burst=60, every=timedelta(milliseconds=500))
 """Per address, for requests without a valid session."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a key stands after a request.
+
+    Attributes:
+        limit: Requests at once.
+        remaining: Requests that are left now.
+        reset_after: Until all are back.
+    """
+
+    limit: int
+    remaining: int
+    reset_after: timedelta
+
+
 @dataclass(slots=True)
 class _Bucket:
     tokens: float
@@ -58,6 +73,19 @@ class RateLimiter:
             bucket.tokens -= 1
             return None
         return self._rate.every * (1 - bucket.tokens)
+
+    def standing(self, key: str) -> Standing:
+        """Where the key stands after its last request; for the `RateLimit-*` headers."""
+        bucket = self._buckets.get(key)
+        tokens = float(self._rate.burst) if bucket is None else bucket.tokens
+        missing = self._rate.burst - tokens
+        return Standing(self._rate.burst, math.floor(tokens), self._rate.every * missing)
+
+    @property
+    def policy(self) -> str:
+        """The rate as the `RateLimit-Policy` header says it: so many, back within so many s."""
+        window = max(1, math.ceil((self._rate.every * self._rate.burst).total_seconds()))
+        return f"{self._rate.burst};w={window}"
 
 
 def whole_seconds(wait: timedelta) -> int:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import unicodedata
 import uuid
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from channels.message import MAX_TEXT
-from ticketing.domain.enums import Level, Priority, Role, Severity, TicketStatus
+from ticketing.domain.enums import Level, Priority, Severity
 from ticketing.domain.login import MAX_PASSWORD
 from ticketing.domain.review import Verdict
 from ticketing.services.explanations import DEFAULT_DECISIONS, MAX_DECISIONS
-from ticketing.services.ticket_list import DEFAULT_PAGE, MAX_PAGE, Sort
 
 MAX_REASON = 500
 MAX_CLOSING_TEXT = MAX_TEXT - 296
@@ -127,6 +126,12 @@ class AssignBody(Strict):
     expected_version: Version = None
 
 
+OverrideReason = Annotated[
+    Reason | None,
+    Field(description="A supervisor's reason to leave obligatory steps of the runbook undone."),
+]
+
+
 class ResolveBody(Strict):
     """Settle the matter."""
 
@@ -140,6 +145,7 @@ class ResolveBody(Strict):
         AfterValidator(lambda value: value if value is None else readable(value)),
     ] = None
     reason: Reason | None = None
+    override_reason: OverrideReason = None
     expected_version: Version = None
 
 
@@ -147,6 +153,7 @@ class ReturnBody(Strict):
     """Let the bot go on."""
 
     reason: Reason | None = None
+    override_reason: OverrideReason = None
     expected_version: Version = None
 
 
@@ -179,26 +186,8 @@ class ReviewBody(Strict):
     note: Reason | None = None
 
 
-class NewAgentBody(BaseModel):
-    """A new person."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, frozen=True)
-
-    email: Annotated[str, Field(min_length=3, max_length=254), AfterValidator(readable)]
-    name: Annotated[str, Field(min_length=1, max_length=120), AfterValidator(readable)]
-    password: Annotated[str, Field(max_length=MAX_PASSWORD), AfterValidator(readable)]
-    role: Role
-    queues: Annotated[tuple[Key, ...], Field(max_length=100)] = ()
-
-
 class NoBody(Strict):
     """Nothing is wanted in the body."""
-
-
-def _split(value: Any) -> Any:
-    """`a,b` and repeated parameters alike."""
-    parts = value if isinstance(value, list) else [value]
-    return [word for part in parts for word in str(part).split(",") if word]
 
 
 class DecisionQuery(Strict):
@@ -211,33 +200,6 @@ class DecisionQuery(Strict):
     cursor: Annotated[
         uuid.UUID | None, Field(description="`next_cursor` of the page before: older decisions.")
     ] = None
-
-
-class TicketQuery(Strict):
-    """Filters of the ticket list. Several values of one filter: any of them."""
-
-    status: Annotated[tuple[TicketStatus, ...], BeforeValidator(_split)] = ()
-    priority: Annotated[tuple[Priority, ...], BeforeValidator(_split)] = ()
-    severity: Annotated[tuple[Severity, ...], BeforeValidator(_split)] = ()
-    level: Annotated[tuple[Level, ...], BeforeValidator(_split)] = ()
-    queue: Annotated[tuple[Key, ...], BeforeValidator(_split)] = ()
-    agent: Annotated[
-        uuid.UUID | Literal["me", "none"] | None,
-        Field(description="An agent's id, `me`, or `none` for tickets without an agent."),
-    ] = None
-    mine: Annotated[bool, Field(description="The same as `agent=me`.")] = False
-    open: Annotated[bool, Field(description="Neither resolved nor closed.")] = False
-    text: Annotated[
-        str | None,
-        Field(
-            max_length=100,
-            description="Part of subject or contact, or a ticket number.",
-        ),
-        AfterValidator(lambda value: value if value is None else readable(value)),
-    ] = None
-    sort: Sort = Sort.URGENCY
-    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
-    cursor: Annotated[str | None, Field(max_length=400)] = None
 
 
 class NoQuery(Strict):

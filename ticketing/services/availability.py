@@ -13,6 +13,8 @@ from kit.clock import Clock
 from ticketing.db.engine import Database
 from ticketing.db.tables import Agent, AgentQueue, Queue, Ticket
 from ticketing.domain.enums import TicketStatus
+from ticketing.domain.routing.shifts import in_shift
+from ticketing.services import shifts
 
 _WORKED_ON = (TicketStatus.NEW.value, TicketStatus.OPEN.value)
 """A ticket that waits for the customer or for others takes up nobody's attention."""
@@ -21,11 +23,17 @@ KEPT_FOR = timedelta(seconds=2)
 """People come and go by the minute; a busy second has hundreds of turns."""
 
 
-async def agents_available(session: AsyncSession, *, capacity: int) -> dict[str, int]:
-    """Queue to the agents who serve it, are on duty and work on fewer than `capacity` tickets.
+async def agents_available(
+    session: AsyncSession, *, capacity: int, now: datetime
+) -> dict[str, int]:
+    """Queue to the agents who serve it, may work now and have room for one more ticket.
+
+    May work now: on duty and, for who has a shift plan, in a shift. Room: fewer tickets than the
+    agent's own capacity, or than `capacity` for who has none. Whether they are online just now is
+    not asked: the bot hands over to teams, and people come and go by the minute.
 
     Empty when nobody has an account: such an installation does not say who is there, so a rule
-    about it must not fire. A queue that nobody is on duty for has 0.
+    about it must not fire. A queue that nobody may work for has 0.
     """
     has_accounts = await session.scalar(select(Agent.id).where(Agent.active).limit(1))
     if has_accounts is None:
@@ -36,8 +44,17 @@ async def agents_available(session: AsyncSession, *, capacity: int) -> dict[str,
         .correlate(Agent)
         .scalar_subquery()
     )
-    has_room = working_on < capacity
-    free = select(Agent.id).where(Agent.active, Agent.on_duty, has_room).cte("free_agents")
+    has_room = working_on < func.coalesce(Agent.capacity, capacity)
+    off_shift = [
+        agent_id
+        for agent_id, plan in (await shifts.plans(session)).items()
+        if not in_shift(plan, now)
+    ]
+    free = (
+        select(Agent.id)
+        .where(Agent.active, Agent.on_duty, has_room, Agent.id.not_in(off_shift))
+        .cte("free_agents")
+    )
     of_agent = select(AgentQueue.queue_id).where(AgentQueue.agent_id == free.c.id)
     serves = ~of_agent.exists() | of_agent.where(AgentQueue.queue_id == Queue.id).exists()
     rows = await session.execute(
@@ -64,6 +81,6 @@ class Availability:
         now = self.clock.now()
         if self._asked_at is None or not timedelta() <= now - self._asked_at < KEPT_FOR:
             async with self.db.transaction() as session:
-                self._known = await agents_available(session, capacity=self.capacity)
+                self._known = await agents_available(session, capacity=self.capacity, now=now)
             self._asked_at = now
         return dict(self._known)

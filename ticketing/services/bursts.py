@@ -17,6 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.db.tables import Message, Turn
 from ticketing.domain.burst import MOST_MERGED
 from ticketing.domain.enums import Direction, TurnState
+from ticketing.services import ticket_search
+from ticketing.services.customer_messages import Written
 from ticketing.services.inbound import READABLE_KINDS
 
 log = structlog.get_logger()
@@ -78,14 +80,21 @@ async def merged_texts(session: AsyncSession, turn_id: uuid.UUID) -> tuple[str, 
     return tuple(one.text or "" for one in messages if not _is_press(one))
 
 
-async def put_on_ticket(session: AsyncSession, turn_id: uuid.UUID, *, ticket_id: uuid.UUID) -> None:
-    """Show the agent the turn's message and those it answers besides."""
+async def put_on_ticket(
+    session: AsyncSession, turn_id: uuid.UUID, *, ticket_id: uuid.UUID
+) -> list[Written]:
+    """Show the agent the turn's message and those it answers besides; returns them."""
     merged = select(Turn.id).where(Turn.merged_into == turn_id)
-    await session.execute(
+    rows = await session.execute(
         update(Message)
         .where(or_(Message.id == turn_id, Message.id.in_(merged)))
         .values(ticket_id=ticket_id)
+        .returning(Message.id, Message.text, Message.sent_at)
     )
+    messages = [Written(*row) for row in rows]
+    words = " ".join(message.text for message in messages if message.text)
+    await ticket_search.add_words(session, ticket_id, words)
+    return messages
 
 
 async def offered_reply(

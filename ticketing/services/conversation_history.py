@@ -104,7 +104,7 @@ async def _events(session: AsyncSession, numbers: Mapping[uuid.UUID, int]) -> li
     found = await session.scalars(
         select(TicketEvent)
         .where(TicketEvent.ticket_id.in_(numbers))
-        .order_by(TicketEvent.at, TicketEvent.id)
+        .order_by(TicketEvent.at, TicketEvent.seq)
     )
     return [EventRecord(numbers[row.ticket_id], row.kind, row.at, row.data) for row in found]
 

@@ -16,6 +16,7 @@ from handoff.snapshot import ConversationSnapshot
 from kit.ids import new_id
 from kit.json import storable
 from ticketing.db import tables
+from ticketing.services.audit import record
 
 
 async def decide_once(
@@ -106,8 +107,19 @@ async def remember_policy(
     session: AsyncSession, *, version: str, source: str, now: datetime
 ) -> None:
     """Keep the text of a policy version that is about to decide; once per version."""
-    await session.execute(
+    new = await session.scalar(
         insert(tables.PolicyVersion)
         .values(version=version, source=source, first_used_at=now)
         .on_conflict_do_nothing(index_elements=["version"])
+        .returning(tables.PolicyVersion.version)
     )
+    if new is not None:
+        await record(
+            session,
+            actor="system",
+            action="policy.in_force",
+            subject=f"policy:{version}",
+            data={},
+            now=now,
+            correlation_id="policy",
+        )

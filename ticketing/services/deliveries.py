@@ -16,7 +16,7 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from channels.message import OutboundMessage, StatusUpdate
+from channels.message import OutboundMessage, OutboundTemplate, StatusUpdate
 from handoff.silence import choice_of
 from ticketing.db.engine import Database
 from ticketing.db.tables import Conversation, Message
@@ -31,6 +31,7 @@ from ticketing.domain.delivery import (
 )
 from ticketing.domain.enums import Author, DeliveryState, Direction
 from ticketing.services.control import state_of
+from ticketing.services.outbound import CLOSED_WINDOW
 
 log = structlog.get_logger()
 
@@ -54,6 +55,8 @@ class Dispatch:
     correlation_id: str
     window_open: bool
     language: str
+    closed_window: OutboundTemplate | None = None
+    """What leaves in its place when the window is closed; None: the service's general one."""
 
 
 def dispatch_of(message: Message, conversation: Conversation, *, now: datetime) -> Dispatch:
@@ -70,7 +73,13 @@ def dispatch_of(message: Message, conversation: Conversation, *, now: datetime) 
         correlation_id=message.correlation_id,
         window_open=last is not None and now < last + WINDOW - WINDOW_MARGIN,
         language=conversation.language,
+        closed_window=_closed_window(message),
     )
+
+
+def _closed_window(message: Message) -> OutboundTemplate | None:
+    described = message.data.get(CLOSED_WINDOW)
+    return None if described is None else OutboundTemplate.from_json(described)
 
 
 def mark_claimed(message: Message, *, owner: str, now: datetime) -> None:
@@ -110,7 +119,12 @@ async def claim(
             _drop(message, "not_silent", "the customer wrote meanwhile")
             return None
         mark_claimed(message, owner=owner, now=now)
-        return dispatch_of(message, conversation, now=now)
+        dispatch = dispatch_of(message, conversation, now=now)
+        if dispatch.closed_window is not None:
+            # What the customer reads is the template then, and the conversation must say so.
+            left_as = None if dispatch.window_open else dispatch.closed_window.name
+            message.data = {**message.data, "left_as_template": left_as}
+        return dispatch
 
 
 def _is_due(message: Message, *, now: datetime) -> bool:

@@ -16,7 +16,8 @@ from ticketing.db import tables
 from ticketing.domain.ticket import Actor
 from ticketing.services.control import ConversationNotFoundError
 from ticketing.services.ticket_work import TicketNotFoundError
-from ticketing.services.views import DecisionView, NotVisibleError, may_see
+from ticketing.services.views import DecisionView
+from ticketing.services.visibility import NotVisibleError, check_conversation, may_see
 
 MAX_DECISIONS = 100
 DEFAULT_DECISIONS = 20
@@ -62,12 +63,7 @@ async def conversation_decisions(
     """
     if await session.get(tables.Conversation, conversation_id) is None:
         raise ConversationNotFoundError(conversation_id)
-    if not actor.supervises:
-        tickets = await session.scalars(
-            select(tables.Ticket).where(tables.Ticket.conversation_id == conversation_id)
-        )
-        if not any(may_see(ticket, actor) for ticket in tickets):
-            raise NotVisibleError
+    await check_conversation(session, conversation_id, actor=actor)
     wanted = select(tables.Decision).where(tables.Decision.conversation_id == conversation_id)
     if cursor is not None:
         wanted = wanted.where(tables.Decision.id < cursor)

@@ -27,18 +27,16 @@ from ticketing.db.tables import (
     TicketEvent,
 )
 from ticketing.domain.enums import Control, HandoffState, TicketStatus
-from ticketing.services import control
+from ticketing.domain.ticket import OPEN_STATUSES, TicketState
+from ticketing.domain.ticket_events import from_to
+from ticketing.services import audit_tickets, control, routing_marks, sla_follow, ticket_search
 from ticketing.services.outbox import add_event
+from ticketing.services.ticket_work import left_behind, not_before, state_of
 
 log = structlog.get_logger()
 
 OPENED_TOPIC = "ticket.opened"
-_OPEN = [
-    TicketStatus.NEW,
-    TicketStatus.OPEN,
-    TicketStatus.PENDING_CUSTOMER,
-    TicketStatus.PENDING_THIRD_PARTY,
-]
+_OPEN = [status.value for status in OPEN_STATUSES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +82,13 @@ async def open_handoff(
     if existing is not None:
         return existing
     queue = await queue_named(session, decision.queue, policy=policy)
+    present = await _present(session, conversation)
+    if present is not None:
+        now = not_before(present.ticket, now)
     ticket = await _ticket(
         session,
         conversation,
+        present=present,
         queue=queue,
         decision=decision,
         subject=subject_of(snapshot, policy),
@@ -121,15 +123,19 @@ async def open_handoff(
         .where(Message.conversation_id == conversation.id, Message.ticket_id.is_(None))
         .values(ticket_id=ticket.id)
     )
+    await ticket_search.index_tickets(session, [ticket.id])
+    await routing_marks.wake(session)
     await _tell(
         session,
         ticket,
         handoff,
         conversation=conversation,
+        before=None if present is None else present.state,
         queue=queue,
         now=now,
         correlation_id=correlation_id,
     )
+    await sla_follow.follow(session, ticket.id, now=now)
     log.info(
         "handoff.opened",
         ticket_number=ticket.number,
@@ -202,10 +208,34 @@ async def sync_queues(session: AsyncSession, *, policy: HandoffPolicy) -> None:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Present:
+    """The conversation's open ticket, locked, and what it was before this handoff."""
+
+    ticket: Ticket
+    state: TicketState
+
+
+async def _present(session: AsyncSession, conversation: Conversation) -> _Present | None:
+    row = (
+        await session.execute(
+            select(Ticket, Queue)
+            .join(Queue, Queue.id == Ticket.queue_id)
+            .where(Ticket.conversation_id == conversation.id, Ticket.status.in_(_OPEN))
+            .with_for_update(of=Ticket)
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    state = state_of(row.Ticket, queue=row.Queue, conversation=conversation)
+    return _Present(row.Ticket, state)
+
+
 async def _ticket(
     session: AsyncSession,
     conversation: Conversation,
     *,
+    present: _Present | None,
     queue: Queue,
     decision: Decision,
     subject: str,
@@ -214,11 +244,7 @@ async def _ticket(
     correlation_id: str,
 ) -> Ticket:
     """A new ticket, or the conversation's open one moved to where the decision wants it."""
-    found: Ticket | None = await session.scalar(
-        select(Ticket)
-        .where(Ticket.conversation_id == conversation.id, Ticket.status.in_(_OPEN))
-        .with_for_update()
-    )
+    found = None if present is None else present.ticket
     if found is None:
         contact = await session.get(Contact, conversation.contact_id)
         found = Ticket(
@@ -234,10 +260,13 @@ async def _ticket(
             correlation_id=correlation_id,
             tags=[],
             version=1,
+            vip=contact is not None and contact.vip,
         )
         session.add(found)
     else:
         found.version += 1
+    found.updated_at = now
+    found.unanswered_since = now
     found.queue_id = queue.id
     found.team_id = queue.team_id
     found.priority = str(decision.priority)
@@ -300,6 +329,7 @@ async def _tell(
     handoff: Handoff,
     *,
     conversation: Conversation,
+    before: TicketState | None,
     queue: Queue,
     now: datetime,
     correlation_id: str,
@@ -312,24 +342,23 @@ async def _tell(
         "reason": handoff.reason,
         "rule": handoff.rule,
     }
-    session.add(
-        TicketEvent(
-            ticket_id=ticket.id,
-            kind="opened",
-            actor="bot",
-            reason=handoff.reason,
-            data={
-                **facts,
-                "handoff_id": str(handoff.id),
-                "decision_id": str(handoff.decision_id),
-                "control": conversation.control,
-                "control_epoch": conversation.control_epoch,
-                "status": ticket.status,
-            },
-            at=now,
-            correlation_id=correlation_id,
-        )
+    event = TicketEvent(
+        ticket_id=ticket.id,
+        kind="opened",
+        actor="bot",
+        reason=handoff.reason,
+        data={
+            **facts,
+            "handoff_id": str(handoff.id),
+            "decision_id": str(handoff.decision_id),
+            **from_to(before, state_of(ticket, queue=queue, conversation=conversation)),
+            **left_behind(conversation, ticket),
+        },
+        at=now,
+        correlation_id=correlation_id,
     )
+    session.add(event)
+    await audit_tickets.record_event(session, event)
     await add_event(
         session,
         topic=OPENED_TOPIC,

@@ -34,7 +34,7 @@ from ticketing.db.tables import (
     WebhookItem,
 )
 from ticketing.domain.enums import Author, Direction, TurnState
-from ticketing.services import contacts, deliveries
+from ticketing.services import contacts, deliveries, late_copies, ticket_search
 
 log = structlog.get_logger()
 
@@ -141,7 +141,12 @@ def _row(item: InboundItem, *, now: datetime, correlation_id: str) -> dict[str, 
 
 
 async def store_and_process(
-    db: Database, item: InboundItem, *, now: datetime, correlation_id: str
+    db: Database,
+    item: InboundItem,
+    *,
+    now: datetime,
+    correlation_id: str,
+    privacy_key: str = "",
 ) -> Processed | None:
     """`store` and `process` for a webhook of one item, in one transaction; None if it was known.
 
@@ -159,22 +164,23 @@ async def store_and_process(
         if new is None:
             return None
         row = WebhookItem(**values)
-        done = await _meaning(session, item, row=row)
+        done = await _meaning(session, item, row=row, privacy_key=privacy_key)
         if row.error is not None:
-            await session.execute(
-                update(WebhookItem).where(WebhookItem.id == new).values(error=row.error)
-            )
+            kept = {"error": row.error, "raw": row.raw, "item": row.item}
+            await session.execute(update(WebhookItem).where(WebhookItem.id == new).values(**kept))
         return done
 
 
-async def process(db: Database, item_id: uuid.UUID, *, now: datetime) -> Processed:
+async def process(
+    db: Database, item_id: uuid.UUID, *, now: datetime, privacy_key: str = ""
+) -> Processed:
     """Make of a stored item what it means; doing it again changes nothing.
 
     An item that cannot be processed keeps its row, with the error and the number of attempts.
     """
     try:
         async with db.transaction() as session:
-            return await _process(session, item_id, now=now)
+            return await _process(session, item_id, now=now, privacy_key=privacy_key)
     except Exception as error:
         log.exception("inbound.item_failed", message_id=str(item_id))
         async with db.transaction() as session:
@@ -203,7 +209,9 @@ async def waiting(db: Database, *, before: datetime, limit: int = 200) -> list[u
         return list(found)
 
 
-async def _process(session: AsyncSession, item_id: uuid.UUID, *, now: datetime) -> Processed:
+async def _process(
+    session: AsyncSession, item_id: uuid.UUID, *, now: datetime, privacy_key: str
+) -> Processed:
     row = await session.scalar(
         select(WebhookItem).where(WebhookItem.id == item_id).with_for_update()
     )
@@ -211,15 +219,22 @@ async def _process(session: AsyncSession, item_id: uuid.UUID, *, now: datetime) 
         return Processed()
     row.done_at = now
     row.error = None
-    return await _meaning(session, item_from_json(row.kind, row.item, row.raw), row=row)
+    item = item_from_json(row.kind, row.item, row.raw)
+    return await _meaning(session, item, row=row, privacy_key=privacy_key)
 
 
-async def _meaning(session: AsyncSession, item: InboundItem, *, row: WebhookItem) -> Processed:
+async def _meaning(
+    session: AsyncSession, item: InboundItem, *, row: WebhookItem, privacy_key: str
+) -> Processed:
     """What an item does; `row` tells when it came and under which key."""
     if isinstance(item, InboundMessage):
+        if await late_copies.forget_message(session, item, row=row, key=privacy_key):
+            return Processed()
         return await _message(session, item, row=row)
     if isinstance(item, StatusUpdate):
         applied = await deliveries.apply_status(session, item)
+        if not applied and await late_copies.forget_status(session, item, row=row, key=privacy_key):
+            return Processed()
         return Processed(foreign_status=None if applied else item)
     log.info("inbound.noted", kind=row.kind, correlation_id=row.correlation_id)
     return Processed()
@@ -235,6 +250,8 @@ async def _message(session: AsyncSession, item: InboundMessage, *, row: WebhookI
         conversation = await contacts.conversation_of(
             session, item, contact=contact, now=row.received_at
         )
+        # After the conversation's lock, as everything that writes search words.
+        await ticket_search.index_contact(session, contact.id)
     written_at = _moment(item.timestamp, received_at=row.received_at)
     message_id = new_id()
     inserted = await session.scalar(

@@ -29,12 +29,14 @@ class InboundEngine:
         wake_conversation: Called for a conversation that has a new turn.
         foreign_status: Called with statuses of messages that belong to no conversation
             (notifications); returns whether somebody knew them.
+        privacy_key: PONTE_PRIVACY_KEY; recognises late copies of who was erased. Empty: does not.
     """
 
     db: Database
     clock: Clock
     wake_conversation: Callable[[uuid.UUID], None]
     foreign_status: Callable[[StatusUpdate], Awaitable[bool]] | None = None
+    privacy_key: str = ""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PARALLEL))
 
@@ -61,7 +63,11 @@ class InboundEngine:
         """Store and process in one transaction; None when that failed and nothing was stored."""
         try:
             done = await inbound.store_and_process(
-                self.db, item, now=self.clock.now(), correlation_id=correlation_id
+                self.db,
+                item,
+                now=self.clock.now(),
+                correlation_id=correlation_id,
+                privacy_key=self.privacy_key,
             )
         except Exception:
             log.exception("inbound.not_at_once", correlation_id=correlation_id)
@@ -94,7 +100,9 @@ class InboundEngine:
         async with self._slots:
             for item_id in item_ids:
                 try:
-                    done = await inbound.process(self.db, item_id, now=self.clock.now())
+                    done = await inbound.process(
+                        self.db, item_id, now=self.clock.now(), privacy_key=self.privacy_key
+                    )
                 except Exception:
                     # The database went away: the sweep comes back to it.
                     log.exception("inbound.not_processed", message_id=str(item_id))

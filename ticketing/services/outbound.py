@@ -7,10 +7,14 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from channels.message import OutboundMessage
+from channels.message import OutboundMessage, OutboundTemplate
 from kit.ids import new_id
 from ticketing.db.tables import Conversation, Message
 from ticketing.domain.enums import Author, DeliveryState, Direction
+from ticketing.services import ticket_search
+
+CLOSED_WINDOW = "closed_window"
+"""In a message's data: the approved template that leaves when the 24 h window is closed."""
 
 
 async def add_agent_message(
@@ -22,8 +26,12 @@ async def add_agent_message(
     text: str,
     now: datetime,
     correlation_id: str,
+    closed_window: OutboundTemplate | None = None,
 ) -> Message:
-    """An agent's words to the customer. Wake the delivery engine with its id after the commit."""
+    """An agent's words to the customer. Wake the delivery engine with its id after the commit.
+
+    `closed_window` leaves in their place when the channel takes no free text by then.
+    """
     row = _row(
         conversation,
         OutboundMessage(text=text),
@@ -31,10 +39,13 @@ async def add_agent_message(
         now=now,
         correlation_id=correlation_id,
     )
+    if closed_window is not None:
+        row.data = {**row.data, CLOSED_WINDOW: closed_window.to_json()}
     row.agent_id = agent_id
     row.ticket_id = ticket_id
     session.add(row)
     await session.flush()
+    await ticket_search.add_words(session, ticket_id, row.text)
     return row
 
 
@@ -52,6 +63,8 @@ async def add_system_message(
     row.ticket_id = ticket_id
     session.add(row)
     await session.flush()
+    if ticket_id is not None:
+        await ticket_search.add_words(session, ticket_id, row.text)
     return row
 
 

@@ -22,7 +22,8 @@ class KeyReusedError(Exception):
 
     def __init__(self) -> None:
         super().__init__(
-            "this idempotency key was used for a different text; expected a new key for a new text"
+            "this idempotency key was used for a different request; "
+            "expected a new key for a new request"
         )
 
 

@@ -18,7 +18,8 @@ from ticketing.domain.enums import UnknownValueError
 from ticketing.domain.review import ReviewRefusedError, Verdict, check_verdict
 from ticketing.domain.ticket import Actor
 from ticketing.services.ticket_work import TicketNotFoundError
-from ticketing.services.views import NotVisibleError, conversation_view, may_see
+from ticketing.services.views import conversation_view
+from ticketing.services.visibility import NotVisibleError, may_see
 
 
 class TurnNotFoundError(Exception):

@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from ticketing.db.engine import Database
 from ticketing.db.tables import Ticket
-from ticketing.domain import ticket as domain
-from ticketing.domain.ticket import Actor
+from ticketing.domain.ticket import OPEN_STATUSES, Actor
+from ticketing.domain.ticket_moves import released as released_change
 from ticketing.services import ticket_work
 from ticketing.services.ticket_work import lock_ticket
 
@@ -37,7 +37,7 @@ async def release_tickets(
             await session.scalars(
                 select(Ticket.id).where(
                     Ticket.agent_id == agent_id,
-                    Ticket.status.in_([status.value for status in domain.OPEN_STATUSES]),
+                    Ticket.status.in_([status.value for status in OPEN_STATUSES]),
                 )
             )
         ).all()
@@ -48,7 +48,7 @@ async def release_tickets(
                 session, ticket_id, actor=actor, now=now, correlation_id=correlation_id
             )
             still_theirs = work.ticket.agent_id == agent_id
-            if still_theirs and work.state.status in domain.OPEN_STATUSES:
-                await ticket_work.apply(work, domain.released(work.state, reason=reason))
+            if still_theirs and work.state.status in OPEN_STATUSES:
+                await ticket_work.apply(work, released_change(work.state, reason=reason))
                 released += 1
     return released

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import Integer, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from ticketing.db.tables import Conversation, Handoff, Queue, Ticket, TicketEvent
@@ -26,13 +26,19 @@ from ticketing.domain.enums import (
     TicketStatus,
 )
 from ticketing.domain.ticket import Actor, Change, TicketState
-from ticketing.services import control
+from ticketing.domain.ticket_events import from_to
+from ticketing.domain.ticket_waiting import unanswered_after
+from ticketing.services import audit_tickets, control, routing_marks, sla_follow
 from ticketing.services.outbox import add_event
 
 log = structlog.get_logger()
 
 ESCALATED_TOPIC = "ticket.escalated"
 PRIORITY_CHANGED_TOPIC = "ticket.priority_changed"
+ASSIGNED_TOPIC = "ticket.assigned"
+
+_SINCE_SHOWN = 20
+"""Events named in a conflict: who comes back after more than that reads the ticket anyway."""
 
 
 class TicketNotFoundError(Exception):
@@ -43,15 +49,33 @@ class TicketNotFoundError(Exception):
         super().__init__(f"ticket {ticket_id} does not exist")
 
 
-class VersionConflictError(Exception):
-    """The ticket has changed since the caller read it."""
+@dataclass(frozen=True, slots=True)
+class Since:
+    """One thing that happened to a ticket after the caller read it."""
 
-    def __init__(self, *, expected: int, present: int) -> None:
+    kind: str
+    actor: str
+    at: datetime
+    version: int
+
+
+class VersionConflictError(Exception):
+    """The ticket has changed since the caller read it.
+
+    Attributes:
+        expected: The version that the caller read.
+        present: The version that it is at.
+        since: What happened in between, the oldest first; at most the last 20 events.
+    """
+
+    def __init__(self, *, expected: int, present: int, since: tuple[Since, ...] = ()) -> None:
         self.expected = expected
         self.present = present
+        self.since = since
+        what = ", ".join(f"{event.kind} by {event.actor}" for event in since)
         super().__init__(
-            f"the ticket has changed: expected version {expected}, it is at {present}; "
-            "read it again and repeat if it still makes sense"
+            f"the ticket has changed: expected version {expected}, it is at {present}"
+            f"{f' ({what})' if what else ''}; read it again and repeat if it still makes sense"
         )
 
 
@@ -71,18 +95,25 @@ class Work:
     @property
     def state(self) -> TicketState:
         """What the domain needs to know of it."""
-        ticket = self.ticket
-        return TicketState(
-            status=TicketStatus(ticket.status),
-            priority=Priority(ticket.priority),
-            severity=Severity(ticket.severity),
-            level=Level(ticket.level),
-            queue_id=ticket.queue_id,
-            queue_key=self.queue.key,
-            agent_id=ticket.agent_id,
-            control=Control(self.conversation.control),
-            first_response_at=ticket.first_response_at,
-        )
+        return state_of(self.ticket, queue=self.queue, conversation=self.conversation)
+
+
+def state_of(ticket: Ticket, *, queue: Queue, conversation: Conversation) -> TicketState:
+    """What the domain needs to know of a ticket, from its rows."""
+    return TicketState(
+        status=TicketStatus(ticket.status),
+        priority=Priority(ticket.priority),
+        severity=Severity(ticket.severity),
+        level=Level(ticket.level),
+        queue_id=ticket.queue_id,
+        queue_key=queue.key,
+        agent_id=ticket.agent_id,
+        control=Control(conversation.control),
+        tags=tuple(ticket.tags),
+        first_response_at=ticket.first_response_at,
+        resolved_at=ticket.resolved_at,
+        closed_at=ticket.closed_at,
+    )
 
 
 async def lock_ticket(
@@ -123,23 +154,45 @@ async def lock_ticket(
         queue=row.Queue,
         handoff=handoff,
         actor=actor,
-        now=now,
+        now=not_before(row.Ticket, now),
         correlation_id=correlation_id,
     )
 
 
-def check_version(work: Work, expected: int | None) -> None:
+def not_before(ticket: Ticket, now: datetime) -> datetime:
+    """The time of the next change: clocks of two processes differ, a history never goes back."""
+    return max(now, ticket.updated_at)
+
+
+async def check_version(work: Work, expected: int | None) -> None:
     """Refuse to work on something that has changed since it was read.
 
     Raises:
         VersionConflictError: when the versions differ; None skips the check.
     """
-    if expected is not None and expected != work.ticket.version:
-        raise VersionConflictError(expected=expected, present=work.ticket.version)
+    present = work.ticket.version
+    if expected is not None and expected != present:
+        since = await events_since(work.session, work.ticket.id, version=expected)
+        raise VersionConflictError(expected=expected, present=present, since=since)
+
+
+async def events_since(
+    session: AsyncSession, ticket_id: uuid.UUID, *, version: int
+) -> tuple[Since, ...]:
+    """What changed the ticket after a version, the oldest first; at most the last 20 events."""
+    left = TicketEvent.data["version"].astext.cast(Integer)
+    found = await session.execute(
+        select(TicketEvent.kind, TicketEvent.actor, TicketEvent.at, left)
+        .where(TicketEvent.ticket_id == ticket_id, left > version)
+        .order_by(TicketEvent.seq.desc())
+        .limit(_SINCE_SHOWN)
+    )
+    return tuple(Since(*row) for row in reversed(found.all()))
 
 
 async def apply(work: Work, change: Change, *, data: dict[str, Any] | None = None) -> TicketEvent:
     """Write a change: ticket, control of the conversation, handoff, event and log line."""
+    before = work.state
     for name, value in change.fields.items():
         setattr(work.ticket, name, value.value if isinstance(value, StrEnum) else value)
     if change.fields:
@@ -147,18 +200,39 @@ async def apply(work: Work, change: Change, *, data: dict[str, Any] | None = Non
     if "queue_id" in change.fields:
         work.queue = await work.session.get_one(Queue, work.ticket.queue_id)
         work.ticket.team_id = work.queue.team_id
+    work.ticket.updated_at = work.now
+    work.ticket.reopened += change.kind == "reopened"
     _move_control(work, change)
+    if routing_marks.keep(
+        work.ticket,
+        work.conversation,
+        change,
+        queue=work.queue.key,
+        queue_before=before.queue_key,
+        now=work.now,
+    ):
+        await routing_marks.wake(work.session)
     event = TicketEvent(
         ticket_id=work.ticket.id,
         kind=change.kind,
         actor=work.actor.label,
         reason=change.reason,
-        data={**change.data, **(data or {}), **left_behind(work.conversation, work.ticket)},
+        data={
+            **change.data,
+            **from_to(before, work.state),
+            **(data or {}),
+            **left_behind(work.conversation, work.ticket),
+        },
         at=work.now,
         correlation_id=work.correlation_id,
     )
     work.session.add(event)
+    work.ticket.unanswered_since = unanswered_after(
+        work.ticket.unanswered_since, kind=event.kind, data=event.data, at=event.at
+    )
     await work.session.flush()
+    await sla_follow.follow(work.session, work.ticket.id, now=work.now)
+    await audit_tickets.record_event(work.session, event)
     log.info(
         "ticket.changed",
         action=change.kind,
@@ -184,6 +258,7 @@ def left_behind(conversation: Conversation, ticket: Ticket) -> dict[str, Any]:
         "control": conversation.control,
         "control_epoch": conversation.control_epoch,
         "status": ticket.status,
+        "version": ticket.version,
     }
 
 
@@ -234,8 +309,8 @@ def _follow_ticket(work: Work, handoff: Handoff) -> None:
     handoff.queue_id = work.ticket.queue_id
 
 
-async def tell_outside(work: Work, *, topic: str, change: Change) -> None:
-    """Write the outbox event of a change, payload version 1."""
+async def tell_outside(work: Work, event: TicketEvent, *, topic: str) -> None:
+    """Write the outbox event of a change that was applied, payload version 1."""
     ticket = work.ticket
     reason = work.handoff.reason if work.handoff is not None else None
     await add_event(
@@ -254,11 +329,12 @@ async def tell_outside(work: Work, *, topic: str, change: Change) -> None:
             "rule": work.handoff.rule if work.handoff is not None else None,
             "language": ticket.language,
             "opened_at": ticket.opened_at.isoformat(),
-            "from_level": change.data.get("from_level"),
-            "from_queue_key": change.data.get("from_queue"),
-            "from_priority": change.data.get("from_priority"),
+            "from_level": event.data.get("from_level"),
+            "from_queue_key": event.data.get("from_queue"),
+            "from_priority": event.data.get("from_priority"),
+            "agent_id": None if ticket.agent_id is None else str(ticket.agent_id),
             "actor": work.actor.label,
-            "reason_text": change.reason,
+            "reason_text": event.reason,
         },
         now=work.now,
         correlation_id=work.correlation_id,

@@ -28,7 +28,7 @@ from ticketing.domain.enums import Control, TicketStatus, TurnState
 from ticketing.domain.language import LanguageState
 from ticketing.domain.turn import Understanding
 from ticketing.domain.waiting import Waiting
-from ticketing.services import bursts, control, deliveries
+from ticketing.services import bursts, control, customer_messages, deliveries, ticket_search
 from ticketing.services.control import state_of
 from ticketing.services.deliveries import Dispatch
 from ticketing.services.outbound import add_bot_message
@@ -299,6 +299,9 @@ async def finish(
             )
             for part, message in enumerate(conclusion.messages)
         ]
+        if ticket_id is not None:
+            said = " ".join(message.text or "" for message in conclusion.messages)
+            await ticket_search.add_words(session, ticket_id, said)
         if not rows or behind_others:
             return []
         deliveries.mark_claimed(rows[0], owner=owner, now=now)
@@ -360,14 +363,18 @@ async def _ticket_for(
         ticket_id = await _open_ticket(session, turn.conversation_id)
     if ticket_id is None:
         return None
-    await bursts.put_on_ticket(session, turn.turn_id, ticket_id=ticket_id)
+    messages = await bursts.put_on_ticket(session, turn.turn_id, ticket_id=ticket_id)
     ticket = await session.get(Ticket, ticket_id, with_for_update=True)
     if ticket is not None:
         ticket.last_message_at = now
-        waiting = ticket.status == TicketStatus.PENDING_CUSTOMER.value
-        if waiting and conversation.control == Control.HUMAN.value:
-            ticket.status = TicketStatus.OPEN.value
-            ticket.version += 1
+    await customer_messages.record(
+        session,
+        ticket_id,
+        messages,
+        turn_id=turn.turn_id,
+        now=now,
+        correlation_id=turn.correlation_id,
+    )
     return ticket_id
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -67,6 +68,67 @@ def test_the_occasions_of_an_event_come_weightiest_first(
     assert policy_events(topic, facts(priority=priority)) == expected
 
 
+SLA = {
+    "threshold": "breach",
+    "metric": "resolution",
+    "due_at": "2026-03-10T13:00:00+00:00",
+    "consumed_seconds": 6000,
+    "target_seconds": 6000,
+    "silenced": 0,
+}
+
+
+@pytest.mark.parametrize("topic", ["sla.warning", "sla.breached"])
+def test_both_alerts_of_the_sla_monitor_are_one_occasion(topic: Any) -> None:
+    found = facts(**SLA, also=[{"metric": "total_resolution"}], agent_id=PAYLOAD["ticket_id"])
+
+    assert policy_events(topic, found) == ("sla-alert",)
+    assert found.sla.also == ("total_resolution",)
+    assert found.as_context()["threshold"] == "breach"
+    assert "holder_id" not in found.as_context()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("threshold", "soon"),
+        ("threshold", None),
+        ("metric", ""),
+        ("due_at", "tomorrow"),
+        ("due_at", "2026-03-10T13:00:00"),
+        ("consumed_seconds", "6000"),
+        ("target_seconds", None),
+        ("silenced", True),
+        ("also", "resolution"),
+        ("also", ["resolution"]),
+        ("agent_id", "ana"),
+    ],
+)
+def test_a_wrong_field_of_an_alert_is_named(field: Any, value: Any) -> None:
+    with pytest.raises(EventPayloadError, match=f"^payload.{field}: expected"):
+        facts(**SLA | {field: value})
+
+
+def test_an_alert_without_a_threshold_is_refused() -> None:
+    with pytest.raises(EventPayloadError, match=r"^payload.threshold: expected"):
+        policy_events("sla.breached", facts())
+
+
 def test_an_unknown_topic_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"'ticket\.eaten' is not known"):
         policy_events("ticket.eaten", facts())
+
+
+@pytest.mark.parametrize(
+    ("actor", "person"),
+    [
+        ("agent:00000000-0000-0000-0000-000000000001", uuid.UUID(int=1)),
+        ("agent:nobody", None),
+        ("system", None),
+        (None, None),
+    ],
+)
+def test_the_person_who_did_it_is_read_from_the_actor(
+    actor: str | None, person: uuid.UUID | None
+) -> None:
+    assert ticket_facts(PAYLOAD | {"actor": actor}).actor_id == person

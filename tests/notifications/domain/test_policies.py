@@ -69,7 +69,7 @@ def set_route(document: Any, **route: Any) -> None:
         ),
         (
             lambda d: set_route(d, to="boss", channel="email"),
-            "notify[0].to: expected one of on_duty_agents, admin, got 'boss'",
+            "notify[0].to: expected one of on_duty_agents, holder, admin, got 'boss'",
         ),
         (
             lambda d: set_route(d, to="admin", channel="pigeon"),

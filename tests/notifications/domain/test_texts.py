@@ -104,6 +104,50 @@ def test_a_failed_notice_names_channel_and_error() -> None:
     assert "Erro: 131047" in text.text
 
 
+ALERT = {
+    "threshold": "warning",
+    "metric": "first_response",
+    "due_at": "2026-03-10T13:00:00+00:00",
+    "time_zone": "America/Sao_Paulo",
+    "consumed_seconds": 10080,
+    "target_seconds": 14400,
+    "also": ["resolution"],
+    "silenced": 3,
+}
+
+
+def test_a_warning_says_which_promise_how_much_is_used_and_until_when() -> None:
+    text = words("sla-alert", **ALERT)
+
+    assert text.subject == "[Ponte] SLA em risco: atendimento #1001, primeira resposta"
+    assert "primeira resposta, 70 % usados" in text.text
+    for fact in ("2 h 48 min de 4 h 00 min", "10/03/2026 10:00 (America/Sao_Paulo)", "solução"):
+        assert fact in text.text
+        assert fact in text.html
+    assert "Alertas não enviados desde o último: 3" in text.short
+    assert text.parameters[1] == "primeira resposta"
+
+
+@pytest.mark.parametrize(
+    ("language", "subject"),
+    [
+        ("pt", "[Ponte] SLA vencido: atendimento #1001, primeira resposta"),
+        ("en", "[Ponte] SLA breached: ticket #1001, first response"),
+        ("es", "[Ponte] SLA vencido: atención #1001, primera respuesta"),
+    ],
+)
+def test_a_breach_reads_in_every_language(language: Any, subject: Any) -> None:
+    text = words("sla-alert", language, **ALERT | {"threshold": "breach", "time_zone": None})
+
+    assert text.subject == subject
+    assert "13:00 (UTC)" in text.text
+
+
+@pytest.mark.parametrize("zone", ["Mars/Phobos", "../../etc/passwd", "", None])
+def test_a_time_zone_that_nobody_knows_reads_utc(zone: Any) -> None:
+    assert "13:00 (UTC)" in words("sla-alert", **ALERT | {"time_zone": zone}).text
+
+
 def test_a_context_from_an_older_version_still_renders() -> None:
     text = render("ticket-opened", {}, language="pt", frontend_url="http://x")
 

@@ -129,6 +129,29 @@ async def test_an_escalation_says_from_where(world: World) -> None:
     assert all("CPF" not in str(row.context) for row in rows)
 
 
+async def test_who_gets_a_ticket_is_told_and_who_gave_it_is_not(world: World) -> None:
+    ana = await world.make_agent("ana@example.com")
+    bia = await world.make_agent("bia@example.com")
+    ticket = await world.make_ticket()
+    given = await world.make_event(
+        ticket, "ticket.assigned", agent_id=str(bia.id), actor=f"agent:{ana.id}"
+    )
+    taken = await world.make_event(
+        ticket, "ticket.assigned", agent_id=str(ana.id), actor=f"agent:{ana.id}"
+    )
+    queued = await world.make_event(
+        ticket, "ticket.assigned", agent_id=None, actor=f"agent:{ana.id}"
+    )
+
+    for event in (given, taken, queued):
+        await spread(world, event)
+
+    assert told(await world.notifications()) == [
+        ("send-email", "bia@example.com", "ticket-assigned"),
+        ("send-email", "bia@example.com", "ticket-assigned"),
+    ]
+
+
 async def test_a_priority_that_falls_tells_nobody_and_is_published(world: World) -> None:
     event = await world.make_event(await world.make_ticket(), "ticket.priority_changed")
 

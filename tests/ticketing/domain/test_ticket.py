@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ticketing.domain import ticket as domain
+from ticketing.domain import ticket_moves, ticket_transitions
 from ticketing.domain.enums import Control, Level, Priority, Role, Severity, TicketStatus
 from ticketing.domain.ticket import (
     PERMISSIONS,
@@ -50,18 +50,18 @@ ENDED = (TicketStatus.RESOLVED, TicketStatus.CLOSED)
 
 
 def test_taking_a_waiting_ticket_gives_it_to_the_agent_and_control_to_a_person() -> None:
-    change = domain.take(WAITING, ana)
+    change = ticket_transitions.take(WAITING, ana)
     assert change is not None
     assert change.fields == {"agent_id": ANA, "status": TicketStatus.OPEN}
     assert change.control is Control.HUMAN
 
 
 def test_taking_ones_own_ticket_again_changes_nothing() -> None:
-    assert domain.take(HELD, ana) is None
+    assert ticket_transitions.take(HELD, ana) is None
 
 
 def test_a_ticket_assigned_but_not_yet_controlled_can_be_taken_by_its_agent() -> None:
-    change = domain.take(replace(HELD, control=Control.QUEUED), ana)
+    change = ticket_transitions.take(replace(HELD, control=Control.QUEUED), ana)
     assert change is not None
     assert change.control is Control.HUMAN
 
@@ -69,34 +69,36 @@ def test_a_ticket_assigned_but_not_yet_controlled_can_be_taken_by_its_agent() ->
 @pytest.mark.parametrize("late", [bia, sofia])
 def test_a_taken_ticket_is_refused_to_everybody_else(late: Actor) -> None:
     with pytest.raises(AlreadyTakenError, match="another agent has taken it"):
-        domain.take(HELD, late)
+        ticket_transitions.take(HELD, late)
 
 
 def test_the_first_human_reply_sets_the_first_response_and_the_second_does_not() -> None:
-    first = domain.reply(HELD, ana, now=NOW)
+    first = ticket_transitions.reply(HELD, ana, now=NOW)
     assert first.fields["first_response_at"] == NOW
-    later = domain.reply(replace(HELD, first_response_at=NOW), ana, now=NOW + timedelta(hours=1))
+    later = ticket_transitions.reply(
+        replace(HELD, first_response_at=NOW), ana, now=NOW + timedelta(hours=1)
+    )
     assert "first_response_at" not in later.fields
 
 
 def test_the_systems_own_words_are_no_first_response() -> None:
-    assert "first_response_at" not in domain.reply(HELD, SYSTEM, now=NOW).fields
+    assert "first_response_at" not in ticket_transitions.reply(HELD, SYSTEM, now=NOW).fields
 
 
 @pytest.mark.parametrize("control", [Control.BOT, Control.QUEUED])
 def test_nobody_replies_while_a_person_has_no_control(control: Control) -> None:
     with pytest.raises(InvalidTransitionError, match="expected control human"):
-        domain.reply(replace(HELD, control=control), ana, now=NOW)
+        ticket_transitions.reply(replace(HELD, control=control), ana, now=NOW)
 
 
 @pytest.mark.parametrize("status", [TicketStatus.NEW, *ENDED])
 def test_a_reply_cannot_choose_a_status_that_is_none_of_waiting(status: TicketStatus) -> None:
     with pytest.raises(InvalidTransitionError, match="one of open, pending_customer"):
-        domain.reply(HELD, ana, now=NOW, status=status)
+        ticket_transitions.reply(HELD, ana, now=NOW, status=status)
 
 
 def test_escalating_moves_up_frees_the_agent_and_queues_the_conversation() -> None:
-    change = domain.escalate(HELD, ana, queue=TECHNICAL, reason="servidor", now=NOW)
+    change = ticket_moves.escalate(HELD, ana, queue=TECHNICAL, reason="servidor", now=NOW)
     assert change.fields["level"] is Level.N2
     assert change.fields["agent_id"] is None
     assert change.fields["escalated_at"] == NOW
@@ -106,13 +108,13 @@ def test_escalating_moves_up_frees_the_agent_and_queues_the_conversation() -> No
 
 
 def test_escalating_to_a_named_agent_keeps_a_person_in_control() -> None:
-    change = domain.escalate(HELD, ana, queue=TECHNICAL, reason="x", now=NOW, agent_id=BIA)
+    change = ticket_moves.escalate(HELD, ana, queue=TECHNICAL, reason="x", now=NOW, agent_id=BIA)
     assert change.fields["agent_id"] == BIA
     assert change.control is Control.HUMAN
 
 
 def test_a_ticket_may_go_aside_to_another_queue_of_its_level() -> None:
-    change = domain.escalate(HELD, ana, queue=SPANISH, reason="español", now=NOW)
+    change = ticket_moves.escalate(HELD, ana, queue=SPANISH, reason="español", now=NOW)
     assert change.fields["queue_id"] == N1B
 
 
@@ -124,41 +126,47 @@ def test_a_ticket_may_go_aside_to_another_queue_of_its_level() -> None:
 def test_escalating_nowhere_or_down_is_refused(state: TicketState, queue: QueueChoice) -> None:
     actor = replace(ana, queue_ids=None)
     with pytest.raises(InvalidTransitionError, match="expected another queue of level"):
-        domain.escalate(state, actor, queue=queue, reason="x", now=NOW)
+        ticket_moves.escalate(state, actor, queue=queue, reason="x", now=NOW)
 
 
 @pytest.mark.parametrize("queue", [TECHNICAL, SPANISH])
 def test_de_escalating_up_or_aside_is_refused(queue: QueueChoice) -> None:
     with pytest.raises(InvalidTransitionError, match="a level below N1"):
-        domain.de_escalate(HELD, ana, queue=queue, reason="x")
+        ticket_moves.de_escalate(HELD, ana, queue=queue, reason="x")
 
 
 def test_a_new_priority_brings_its_sla_only_before_the_first_response() -> None:
     sla = SlaTarget(60, NOW + timedelta(hours=1))
-    before = domain.change_priority(HELD, sofia, priority=Priority.HIGH, reason=None, sla=sla)
+    before = ticket_transitions.change_priority(
+        HELD, sofia, priority=Priority.HIGH, reason=None, sla=sla
+    )
     assert before.fields["sla_target_minutes"] == 60
     answered = replace(HELD, first_response_at=NOW)
-    after = domain.change_priority(answered, sofia, priority=Priority.HIGH, reason=None, sla=sla)
+    after = ticket_transitions.change_priority(
+        answered, sofia, priority=Priority.HIGH, reason=None, sla=sla
+    )
     assert after.fields == {"priority": Priority.HIGH}
 
 
 def test_the_same_priority_again_is_refused() -> None:
     with pytest.raises(InvalidTransitionError, match="normal already"):
-        domain.change_priority(HELD, sofia, priority=Priority.NORMAL, reason=None, sla=None)
+        ticket_transitions.change_priority(
+            HELD, sofia, priority=Priority.NORMAL, reason=None, sla=None
+        )
 
 
 def test_reassigning_to_what_is_there_already_is_refused() -> None:
     with pytest.raises(InvalidTransitionError, match="nothing would change"):
-        domain.reassign(HELD, sofia, reason=None, queue=SUPPORT, agent_id=ANA)
+        ticket_moves.reassign(HELD, sofia, reason=None, queue=SUPPORT, agent_id=ANA)
 
 
 def test_correcting_the_severity_moves_nobody() -> None:
-    change = domain.reassign(HELD, sofia, reason=None, severity=Severity.S1)
+    change = ticket_moves.reassign(HELD, sofia, reason=None, severity=Severity.S1)
     assert change.fields == {"severity": Severity.S1}
     assert change.control is None
 
 
-@pytest.mark.parametrize("end", [domain.resolve, domain.return_to_bot])
+@pytest.mark.parametrize("end", [ticket_transitions.resolve, ticket_transitions.return_to_bot])
 def test_ending_gives_the_bot_control_and_ends_the_handoff(end: Any) -> None:
     change = end(HELD, ana, now=NOW)
     assert change.fields == {"status": TicketStatus.RESOLVED, "resolved_at": NOW}
@@ -168,11 +176,13 @@ def test_ending_gives_the_bot_control_and_ends_the_handoff(end: Any) -> None:
 
 def test_what_the_bot_has_cannot_be_returned_to_it() -> None:
     with pytest.raises(InvalidTransitionError, match="has control already"):
-        domain.return_to_bot(replace(HELD, control=Control.BOT), ana, now=NOW)
+        ticket_transitions.return_to_bot(replace(HELD, control=Control.BOT), ana, now=NOW)
 
 
 def test_reopening_keeps_the_first_response_and_clears_the_resolution() -> None:
-    change = domain.reopen(replace(RESOLVED, first_response_at=NOW), ana, reason="voltou")
+    change = ticket_transitions.reopen(
+        replace(RESOLVED, first_response_at=NOW), ana, reason="voltou"
+    )
     assert change.fields == {
         "status": TicketStatus.OPEN,
         "resolved_at": None,
@@ -184,20 +194,22 @@ def test_reopening_keeps_the_first_response_and_clears_the_resolution() -> None:
 def test_only_a_resolved_ticket_is_reopened_or_closed(status: TicketStatus) -> None:
     state = replace(HELD, status=status)
     with pytest.raises(InvalidTransitionError, match="expected resolved"):
-        domain.reopen(state, ana, reason="x")
+        ticket_transitions.reopen(state, ana, reason="x")
     with pytest.raises(InvalidTransitionError, match="expected resolved"):
-        domain.close(state, sofia, now=NOW)
+        ticket_transitions.close(state, sofia, now=NOW)
 
 
 ACTS = {
-    Transition.TAKE: domain.take,
-    Transition.REPLY: lambda state, actor: domain.reply(state, actor, now=NOW),
-    Transition.ESCALATE: lambda state, actor: domain.escalate(
+    Transition.TAKE: ticket_transitions.take,
+    Transition.REPLY: lambda state, actor: ticket_transitions.reply(state, actor, now=NOW),
+    Transition.ESCALATE: lambda state, actor: ticket_moves.escalate(
         state, actor, queue=TECHNICAL, reason="x", now=NOW
     ),
-    Transition.RESOLVE: lambda state, actor: domain.resolve(state, actor, now=NOW),
-    Transition.RETURN_TO_BOT: lambda state, actor: domain.return_to_bot(state, actor, now=NOW),
-    Transition.CHANGE_PRIORITY: lambda state, actor: domain.change_priority(
+    Transition.RESOLVE: lambda state, actor: ticket_transitions.resolve(state, actor, now=NOW),
+    Transition.RETURN_TO_BOT: lambda state, actor: ticket_transitions.return_to_bot(
+        state, actor, now=NOW
+    ),
+    Transition.CHANGE_PRIORITY: lambda state, actor: ticket_transitions.change_priority(
         state, actor, priority=Priority.HIGH, reason=None, sla=None
     ),
 }
@@ -215,11 +227,11 @@ def test_nothing_is_done_to_a_ticket_that_is_over(
 
 @pytest.mark.parametrize("status", list(TicketStatus))
 def test_a_note_may_be_written_in_any_status(status: TicketStatus) -> None:
-    assert domain.note(replace(HELD, status=status), ana).kind == "noted"
+    assert ticket_transitions.note(replace(HELD, status=status), ana).kind == "noted"
 
 
 EVERYTHING = set(Transition)
-OF_THE_QUEUE = {Transition.TAKE, Transition.NOTE}
+OF_THE_QUEUE = {Transition.TAKE, Transition.NOTE, Transition.ATTACH, Transition.TAG}
 OF_THE_HOLDER = EVERYTHING - {Transition.REASSIGN, Transition.CHANGE_PRIORITY, Transition.CLOSE}
 WHILE_FREE = OF_THE_QUEUE | {Transition.REPLY, Transition.ESCALATE, Transition.DE_ESCALATE}
 

@@ -10,7 +10,9 @@ from kit.clock import FakeClock
 from tests.ticketing.desk import QUEUES, Desk, make_desk
 from ticketing.db.engine import Database
 from ticketing.db.tables import Agent, Ticket
+from ticketing.domain.ticket import SYSTEM
 from ticketing.services.availability import KEPT_FOR, Availability, agents_available
+from ticketing.services.shifts import set_shifts
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -22,7 +24,7 @@ async def desk(db: Database, clock: FakeClock) -> Desk:
 
 async def counted(desk: Desk, *, capacity: int = 2) -> dict[str, int]:
     async with desk.db.transaction() as session:
-        return await agents_available(session, capacity=capacity)
+        return await agents_available(session, capacity=capacity, now=desk.clock.now())
 
 
 async def change(desk: Desk, name: str, **values: object) -> None:
@@ -79,3 +81,30 @@ async def test_it_is_asked_again_after_a_while_only(desk: Desk) -> None:
     assert set((await kept.by_queue()).values()) == {1}
     desk.clock.advance(timedelta(milliseconds=1))
     assert set((await kept.by_queue()).values()) == {0}
+
+
+async def test_who_has_a_number_of_their_own_is_counted_by_it(desk: Desk) -> None:
+    await desk.agent("ana")
+    await change(desk, "ana", capacity=1)
+    await desk.ticket()
+    async with desk.db.transaction() as session:
+        await session.execute(update(Ticket).values(agent_id=desk.people["ana"], status="open"))
+
+    assert await counted(desk) == dict.fromkeys(QUEUES, 0)
+
+
+async def test_who_has_shifts_counts_in_them_only(desk: Desk) -> None:
+    await desk.agent("ana")
+    async with desk.db.transaction() as session:
+        await set_shifts(
+            session,
+            desk.people["ana"],
+            time_zone="America/Sao_Paulo",
+            weekly={"tue": ["08:00-10:30"]},  # the clock starts on a Tuesday at 10:00 there
+            days_off=(),
+            actor=SYSTEM,
+            now=desk.clock.now(),
+        )
+    assert await counted(desk) == dict.fromkeys(QUEUES, 1)
+    desk.clock.advance(timedelta(minutes=30))
+    assert await counted(desk) == dict.fromkeys(QUEUES, 0)

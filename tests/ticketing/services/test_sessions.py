@@ -4,13 +4,18 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from argon2 import PasswordHasher
 
 from kit.clock import FakeClock
 from tests.ticketing.desk import PASSWORD, Desk, make_desk
 from ticketing.db import tables
+from ticketing.db.audit_tables import AuditEntry
 from ticketing.db.engine import Database
 from ticketing.domain.enums import Role
+from ticketing.domain.ticket import Actor
+from ticketing.services.agent_edits import edit_agent
 from ticketing.services.agents import (
+    HASHER,
     AgentExistsError,
     AgentNotFoundError,
     InvalidAgentError,
@@ -19,6 +24,8 @@ from ticketing.services.agents import (
     disable_agent,
     list_agents,
 )
+from ticketing.services.passwords import ResetRefusedError, finish_reset, start_reset
+from ticketing.services.people_acts import Act
 from ticketing.services.sessions import LoginRefusedError, SessionService
 
 
@@ -147,3 +154,66 @@ async def test_the_list_names_the_queues_and_not_the_password(desk: Desk) -> Non
         ("bia@example.com", ("n1_support", "n3_risk")),
     ]
     assert not hasattr(found[0], "password_hash")
+
+
+async def test_an_older_hash_is_renewed_at_the_next_login(
+    desk: Desk, sessions: SessionService
+) -> None:
+    await desk.agent("ana")
+    weaker = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
+    async with desk.db.transaction() as session:
+        (await session.get_one(tables.Agent, desk.people["ana"])).password_hash = weaker
+    await sessions.log_in(email="ana@example.com", password=PASSWORD)
+    (agent,) = await desk.all(tables.Agent)
+    assert agent.password_hash.startswith("$argon2id$")
+    assert not HASHER.check_needs_rehash(agent.password_hash)
+    await sessions.log_in(email="ana@example.com", password=PASSWORD)
+
+
+async def test_two_admins_cannot_take_each_others_role_at_once(desk: Desk) -> None:
+    first = await desk.agent("root", role=Role.ADMIN)
+    second = await desk.agent("chef", role=Role.ADMIN)
+
+    async def demote(by: Actor, name: str) -> None:
+        async with desk.db.transaction() as session:
+            act = Act(desk.clock.now(), by)
+            await edit_agent(session, desk.people[name], {"role": "agent"}, act=act)
+
+    results = await asyncio.gather(
+        demote(first, "chef"), demote(second, "root"), return_exceptions=True
+    )
+    assert sum(isinstance(result, LastAdminError) for result in results) == 1
+
+
+async def test_a_one_time_code_is_used_once_even_at_once(desk: Desk) -> None:
+    await desk.agent("ana")
+    async with desk.db.transaction() as session:
+        made = await start_reset(session, desk.people["ana"], act=Act(desk.clock.now()))
+
+    async def use(number: int) -> None:
+        password = f"dez patos na lagoa {number}"
+        await finish_reset(desk.db, desk.clock, code=made.code, password=password)
+
+    results = await asyncio.gather(*(use(number) for number in range(3)), return_exceptions=True)
+    assert sum(isinstance(result, ResetRefusedError) for result in results) == 2
+
+
+async def test_logins_good_and_bad_are_on_record_without_the_address(
+    desk: Desk, sessions: SessionService
+) -> None:
+    await desk.agent("ana")
+    for email, password in (("ana@example.com", "x"), ("nobody@example.com", "x")):
+        with pytest.raises(LoginRefusedError):
+            await sessions.log_in(email=email, password=password)
+    await sessions.log_in(email="ana@example.com", password=PASSWORD)
+    entries = [
+        (entry.action, entry.subject)
+        for entry in await desk.all(AuditEntry)
+        if entry.action.startswith("login.")
+    ]
+    ana = f"agent:{desk.people['ana']}"
+    assert entries == [
+        ("login.failed", ana),
+        ("login.failed", "agent:unknown"),
+        ("login.succeeded", ana),
+    ]

@@ -21,7 +21,7 @@ from ticketing.domain.enums import UnknownValueError
 from ticketing.domain.review import ReviewRefusedError, Verdict
 from ticketing.domain.ticket import Actor
 from ticketing.services.reviews import Judgement, TurnNotFoundError, review_ticket, review_turn
-from ticketing.services.views import NotVisibleError
+from ticketing.services.visibility import NotVisibleError
 from training.nlu_files import ExampleRefusedError, NluFiles
 from training.services import candidates
 from training.services.candidate_book import CandidateBook

@@ -55,7 +55,7 @@ function keepFresh(box) {
     try { await refresh(box, state); } catch { /* the network is away; the next round tries again */ }
     window.setTimeout(again, document.hidden ? every * HIDDEN_SLOWDOWN : every);
   };
-  window.setTimeout(again, every);
+  window.setTimeout(again, "atOnce" in box.dataset ? 0 : every);
 }
 
 for (const box of document.querySelectorAll("[data-live]")) keepFresh(box);
@@ -65,6 +65,23 @@ showWaiting();
 document.addEventListener("keydown", (event) => {
   const form = event.target instanceof HTMLTextAreaElement ? event.target.form : null;
   if (form && event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+});
+// A text of a runbook goes into the reply box; without this file the link loads the page with it.
+document.addEventListener("click", (event) => {
+  const link = event.target instanceof Element ? event.target.closest("a[data-fill]") : null;
+  const box = document.getElementById("reply");
+  if (!link || !box) return;
+  const offer = document.querySelector(`a[data-fill="${CSS.escape(link.dataset.fill)}"][data-text]`);
+  if (!offer) return;
+  event.preventDefault();
+  box.value = box.value.trim() ? `${box.value.trimEnd()}\n\n${offer.dataset.text}` : offer.dataset.text;
+  let picked = box.form.querySelector("input[name=template]");
+  if (!picked) {
+    picked = Object.assign(document.createElement("input"), { type: "hidden", name: "template" });
+    box.form.append(picked);
+  }
+  picked.value = link.dataset.fill;
+  box.focus();
 });
 // One click is one request: the button waits for the answer's page.
 document.addEventListener("submit", (event) => {

@@ -1,0 +1,1 @@
+"""A person's data in all stores: those of `ticketing` and those around it."""
