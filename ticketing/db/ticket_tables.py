@@ -37,12 +37,6 @@ from ticketing.domain.enums import (
 from ticketing.domain.routing.order import serve_rank_sql
 from ticketing.domain.ticket_tags import MAX_TAGS
 
-TICKET_IS_OVER = "status IN ('resolved', 'closed')"
-"""As in the indexes of lists: what is over comes after what is open."""
-
-TICKET_DUE = "COALESCE(sla_expires_at, TIMESTAMPTZ '9999-01-01 00:00:00+00')"
-"""As in the index of the list by due time: tickets without a clock come last."""
-
 
 class Handoff(Base):
     """A conversation handed to people, with a life of its own; at most one open at a time."""
@@ -154,10 +148,6 @@ class Ticket(Base):
             "agent_id",
             postgresql_where=sql("agent_id IS NOT NULL AND status IN ('new', 'open')"),
         ),
-        # One for each order of `ticketing.services.ticket_cursor`.
-        Index("ix_tickets_by_urgency", sql(f"({TICKET_IS_OVER})"), "serve_rank", "number"),
-        Index("ix_tickets_by_due", sql(f"({TICKET_IS_OVER})"), sql(f"({TICKET_DUE})"), "number"),
-        Index("ix_tickets_by_update", "updated_at", "number"),
         Index(
             "uq_tickets_one_open",
             "conversation_id",
