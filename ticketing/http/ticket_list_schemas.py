@@ -57,7 +57,7 @@ def _written_out(value: Any) -> Any:
 
 def _true_or_false(value: Any) -> Any:
     """Not the dozen other words that pydantic takes for a truth value."""
-    if value not in {"true", "false", True, False}:
+    if value not in ("true", "false", True, False):  # a tuple: a list may come, and has no hash
         message = "expected true or false"
         raise ValueError(message)
     return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import statistics
 import time
 from datetime import timedelta
 from typing import Any
@@ -439,14 +438,15 @@ async def test_a_login_takes_as_long_for_nobody_as_for_somebody(desk: Desk, api:
         off = await session.get_one(tables.Agent, desk.people["off"])
         off.active = False
 
-    async def median(name: str) -> float:
+    async def fastest(name: str) -> float:
+        # The fastest of several is the work itself: a busy machine only ever adds to it.
         spans = []
         for _ in range(7):
             start = time.perf_counter()
             assert (await api.try_login(name, "wrong password")).status == 401
             spans.append(time.perf_counter() - start)
-        return statistics.median(spans)
+        return min(spans)
 
-    known = await median("ana")  # the last two of seven find it locked
+    known = await fastest("ana")  # the last two of seven find it locked
     for name in ("nobody", "off", "ana"):  # unknown, disabled, locked by now
-        assert 0.5 < await median(name) / known < 2.0, name
+        assert 0.5 < await fastest(name) / known < 2.0, name

@@ -52,6 +52,13 @@ class Stretch:
         """Whether working time counted."""
         return self.reason == RUNNING
 
+    def goes_over_into(self, later: Stretch) -> bool:
+        """Whether nothing that counts changed between them: a new tag, say, is no new stretch."""
+        return self.ends == later.begins and (
+            (self.reason, self.target, self.calendar, self.policy)
+            == (later.reason, later.target, later.calendar, later.policy)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:
@@ -191,7 +198,11 @@ class _Meter:
             calendar="" if promise is None else promise.calendar_name,
             policy="" if promise is None else promise.policy,
         )
-        if stretch.begins < stretch.ends or piece.ends is None or not self.stretches:
+        if self.stretches and self.stretches[-1].goes_over_into(stretch):
+            self.stretches[-1] = replace(
+                self.stretches[-1], ends=ends, worked=self.stretches[-1].worked + worked
+            )
+        elif stretch.begins < stretch.ends or piece.ends is None or not self.stretches:
             self.stretches.append(stretch)
 
     def _look_ahead(self, begins: datetime, ends: datetime, promise: Promise) -> None:

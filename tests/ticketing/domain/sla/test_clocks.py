@@ -167,7 +167,6 @@ class TestResolution:
         assert (total.state, total.consumed) == (ClockState.RUNNING, 90 * MINUTE)
         assert [stretch.reason for stretch in total.stretches] == [
             "running",
-            "running",
             "resolved",
             "running",
         ]
