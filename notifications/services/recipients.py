@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.domain.recipients import Admin, Holder, Person, notice_language
-from ticketing.db.tables import Agent, AgentQueue, Queue
+from ticketing.db.tables import Agent, Queue
+from ticketing.services.serving import serves_queue, works_on_tickets
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +22,12 @@ class AdminContact:
 
 
 async def on_duty_agents(session: AsyncSession, queue_key: str) -> tuple[Person, ...]:
-    """Active agents on duty who serve the queue; an agent without any queue serves all."""
-    serves_all = ~exists().where(AgentQueue.agent_id == Agent.id)
-    serves_it = (
-        exists()
-        .where(AgentQueue.agent_id == Agent.id)
-        .where(AgentQueue.queue_id == Queue.id)
-        .where(Queue.key == queue_key)
-    )
+    """Active agents on duty who serve the queue, by `ticketing.services.serving`."""
     agents = await session.execute(
         select(Agent.email, Agent.languages)
-        .where(Agent.active, Agent.on_duty, or_(serves_all, serves_it))
+        # Outer: of a queue that is gone, those of all queues are told.
+        .outerjoin(Queue, Queue.key == queue_key)
+        .where(works_on_tickets(), Agent.on_duty, serves_queue())
         .order_by(Agent.email)
     )
     return tuple(Person(email, notice_language(languages)) for email, languages in agents)

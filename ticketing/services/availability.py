@@ -11,10 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from kit.clock import Clock
 from ticketing.db.engine import Database
-from ticketing.db.tables import Agent, AgentQueue, Queue, Ticket
+from ticketing.db.tables import Agent, Queue, Ticket
 from ticketing.domain.enums import TicketStatus
 from ticketing.domain.routing.shifts import in_shift
 from ticketing.services import shifts
+from ticketing.services.serving import serves_queue, works_on_tickets
 
 _WORKED_ON = (TicketStatus.NEW.value, TicketStatus.OPEN.value)
 """A ticket that waits for the customer or for others takes up nobody's attention."""
@@ -32,10 +33,10 @@ async def agents_available(
     agent's own capacity, or than `capacity` for who has none. Whether they are online just now is
     not asked: the bot hands over to teams, and people come and go by the minute.
 
-    Empty when nobody has an account: such an installation does not say who is there, so a rule
+    Empty when nobody who works on tickets has an account: such an installation does not say who is there, so a rule
     about it must not fire. A queue that nobody may work for has 0.
     """
-    has_accounts = await session.scalar(select(Agent.id).where(Agent.active).limit(1))
+    has_accounts = await session.scalar(select(Agent.id).where(works_on_tickets()).limit(1))
     if has_accounts is None:
         return {}
     working_on = (
@@ -52,15 +53,13 @@ async def agents_available(
     ]
     free = (
         select(Agent.id)
-        .where(Agent.active, Agent.on_duty, has_room, Agent.id.not_in(off_shift))
+        .where(works_on_tickets(), Agent.on_duty, has_room, Agent.id.not_in(off_shift))
         .cte("free_agents")
     )
-    of_agent = select(AgentQueue.queue_id).where(AgentQueue.agent_id == free.c.id)
-    serves = ~of_agent.exists() | of_agent.where(AgentQueue.queue_id == Queue.id).exists()
     rows = await session.execute(
-        select(Queue.key, func.count(free.c.id))
+        select(Queue.key, func.count(Agent.id))
         .select_from(Queue)
-        .outerjoin(free, serves)
+        .outerjoin(Agent, Agent.id.in_(select(free.c.id)) & serves_queue())
         .group_by(Queue.key)
     )
     return {str(key): int(count) for key, count in rows}

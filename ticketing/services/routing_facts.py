@@ -13,10 +13,10 @@ from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from handoff.policy import HandoffPolicy, LanguageSettings
+from ticketing.db.people_tables import AgentTeam
 from ticketing.db.routing_tables import AgentPresence, RoutingExclusion
 from ticketing.db.tables import Agent, AgentQueue, Queue, Ticket
 from ticketing.domain.enums import Level, PresenceState, Priority, RoutingState
-from ticketing.domain.permissions import Permission, roles_with
 from ticketing.domain.routing.choice import Candidate, Needs
 from ticketing.domain.routing.moves import OURS
 from ticketing.domain.routing.order import WaitingTicket
@@ -24,9 +24,7 @@ from ticketing.domain.routing.presence import in_force
 from ticketing.domain.routing.settings import RoutingSettings
 from ticketing.domain.routing.shifts import ShiftPlan, in_shift
 from ticketing.services import shifts
-
-WORKERS = tuple(role.value for role in roles_with(Permission.TICKETS_WRITE))
-"""Roles of people who can answer a customer."""
+from ticketing.services.serving import WORKERS, works_on_tickets
 
 _OURS = [status.value for status in OURS]
 
@@ -85,7 +83,7 @@ async def people(
 ) -> list[Person]:
     """The people who answer customers, with what they work on now; all of them, or these."""
     # Who is asked for by id may have lost the role, and must be found all the same.
-    mine = Agent.id.in_(list(ids)) if ids is not None else Agent.active & Agent.role.in_(WORKERS)
+    mine = Agent.id.in_(list(ids)) if ids is not None else works_on_tickets()
     rows = (
         await session.execute(
             select(Agent, AgentPresence)
@@ -275,12 +273,21 @@ async def _last_agents(
 async def _queues(
     session: AsyncSession, ids: Collection[uuid.UUID]
 ) -> dict[uuid.UUID, frozenset[uuid.UUID]]:
+    """Agent to the queues they were appointed to; who is missing serves all."""
+    named = select(AgentQueue.agent_id, AgentQueue.queue_id)
+    of_teams = (
+        # An outer join: who is limited to teams without a queue serves none.
+        select(Agent.id, Queue.id)
+        .outerjoin(AgentTeam, AgentTeam.agent_id == Agent.id)
+        .outerjoin(Queue, Queue.team_id == AgentTeam.team_id)
+        .where(Agent.scoped_to_teams)
+    )
     rows = await session.execute(
-        select(AgentQueue.agent_id, AgentQueue.queue_id).where(AgentQueue.agent_id.in_(list(ids)))
+        named.where(AgentQueue.agent_id.in_(list(ids))).union(of_teams.where(Agent.id.in_(ids)))
     )
     found: defaultdict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
     for agent_id, queue_id in rows:
-        found[agent_id].add(queue_id)
+        found[agent_id] |= set() if queue_id is None else {queue_id}
     return {agent_id: frozenset(served) for agent_id, served in found.items()}
 
 

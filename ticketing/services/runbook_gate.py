@@ -44,8 +44,9 @@ async def demand_steps(work: Work, book: RunbookBook, *, override: str | None) -
     missing = missing_steps(runbook, marks)
     if not missing:
         return
-    if override is None or not work.actor.supervises:
-        raise StepsMissingError(runbook, missing, may_override=work.actor.supervises)
+    may_override = work.actor.supervises_queue(work.ticket.queue_id)
+    if override is None or not may_override:
+        raise StepsMissingError(runbook, missing, may_override=may_override)
     data = {
         "runbook": runbook.key,
         "runbook_version": runbook.version,

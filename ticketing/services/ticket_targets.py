@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ticketing.db.people_tables import AgentTeam
-from ticketing.db.tables import Agent, AgentQueue, Queue
+from ticketing.db.tables import Agent, Queue
 from ticketing.domain.enums import Level, Role
 from ticketing.domain.ticket import QueueChoice
+from ticketing.services.serving import serves_queue, works_on_tickets
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +77,13 @@ async def check_agent(
     """
     if agent_id is None:
         return
-    serves = select(AgentQueue.agent_id).where(AgentQueue.queue_id == queue.id)
-    serves_some = select(AgentQueue.agent_id)
-    # Who is limited to teams serves their queues, and no others unless they are named.
-    of_team = Agent.scoped_to_teams & Agent.id.in_(
-        select(AgentTeam.agent_id)
-        .join(Queue, Queue.team_id == AgentTeam.team_id)
-        .where(Queue.id == queue.id)
-    )
     supervises_all = ~Agent.scoped_to_teams & Agent.role.in_(
         [Role.SUPERVISOR.value, Role.ADMIN.value]
     )
     fitting = await session.execute(
         select(Agent.id, Agent.email)
-        .where(
-            Agent.active,
-            Agent.id.in_(serves)
-            | (~Agent.scoped_to_teams & Agent.id.not_in(serves_some))
-            | of_team
-            | supervises_all,
-        )
+        .join(Queue, Queue.id == queue.id)
+        .where(works_on_tickets(), serves_queue() | supervises_all)
         .order_by(Agent.email)
     )
     emails = {row[0]: row[1] for row in fitting}
