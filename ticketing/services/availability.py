@@ -33,8 +33,8 @@ async def agents_available(
     agent's own capacity, or than `capacity` for who has none. Whether they are online just now is
     not asked: the bot hands over to teams, and people come and go by the minute.
 
-    Empty when nobody who works on tickets has an account: such an installation does not say who is there, so a rule
-    about it must not fire. A queue that nobody may work for has 0.
+    Empty when nobody who works on tickets has an account: such an installation does not say who is
+    there, so a rule about it must not fire. A queue that nobody may work for has 0.
     """
     has_accounts = await session.scalar(select(Agent.id).where(works_on_tickets()).limit(1))
     if has_accounts is None:

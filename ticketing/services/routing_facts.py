@@ -274,20 +274,20 @@ async def _queues(
     session: AsyncSession, ids: Collection[uuid.UUID]
 ) -> dict[uuid.UUID, frozenset[uuid.UUID]]:
     """Agent to the queues they were appointed to; who is missing serves all."""
-    named = select(AgentQueue.agent_id, AgentQueue.queue_id)
+    named = select(AgentQueue.agent_id, AgentQueue.queue_id).where(AgentQueue.agent_id.in_(ids))
     of_teams = (
-        # An outer join: who is limited to teams without a queue serves none.
-        select(Agent.id, Queue.id)
-        .outerjoin(AgentTeam, AgentTeam.agent_id == Agent.id)
-        .outerjoin(Queue, Queue.team_id == AgentTeam.team_id)
-        .where(Agent.scoped_to_teams)
+        select(AgentTeam.agent_id, Queue.id)
+        .join(Queue, Queue.team_id == AgentTeam.team_id)
+        .join(Agent, Agent.id == AgentTeam.agent_id)
+        .where(Agent.scoped_to_teams, Agent.id.in_(ids))
     )
-    rows = await session.execute(
-        named.where(AgentQueue.agent_id.in_(list(ids))).union(of_teams.where(Agent.id.in_(ids)))
+    limited = await session.scalars(
+        select(Agent.id).where(Agent.scoped_to_teams, Agent.id.in_(ids))
     )
-    found: defaultdict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
-    for agent_id, queue_id in rows:
-        found[agent_id] |= set() if queue_id is None else {queue_id}
+    # Who is limited to teams without a queue serves none.
+    found: dict[uuid.UUID, set[uuid.UUID]] = {agent_id: set() for agent_id in limited}
+    for agent_id, queue_id in await session.execute(named.union(of_teams)):
+        found.setdefault(agent_id, set()).add(queue_id)
     return {agent_id: frozenset(served) for agent_id, served in found.items()}
 
 

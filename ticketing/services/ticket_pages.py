@@ -27,10 +27,10 @@ from ticketing.services.ticket_cursor import Sort, SortKey, sort_keys
 from ticketing.services.ticket_search import found_by
 
 FEW = 5_000
-"""Tickets that are gathered without a walk: with a million tickets, fetching and sorting so many
-takes about as long as a walk that finds one fitting ticket among 200."""
+"""Tickets that are gathered and sorted without a walk."""
 LONGEST_WALK = 15_000
-"""Tickets that a walk looks at: about 80 ms."""
+"""Tickets that a walk looks at. Both numbers are such that every list of `benchmarks.tickets` stays
+below 100 ms with a million tickets (docs/performance.md); neither is a sharp edge."""
 
 _PLAN_EACH = text(
     "SELECT set_config('plan_cache_mode', 'force_custom_plan', true), "
