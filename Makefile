@@ -51,10 +51,11 @@ assistant-test: train ## validate the training data and run the assistant's test
 	$(BOT_PY) -m rasa data validate --fail-on-warnings --domain domain.yml --data data
 	$(BOT_PY) -m rasa test core --model models/ponte.tar.gz --stories tests/rasa/test_stories.yml --out .ponte/rasa-test --fail-on-prediction-errors
 
-bench: ## measure Ponte beside plain Rasa, and how well it understands (public sets: PONTE_DATASETS_DIR)
+bench: ## measure Ponte beside its peers: turns, clocks, a million tickets, understanding (public sets: PONTE_DATASETS_DIR)
 	@$(SETUP) server bot
 	@$(PY) -m benchmarks.turns
 	@$(PY) -m benchmarks.sla
+	@$(PY) -m benchmarks.tickets
 	@$(PY) -m benchmarks.nlu
 
 faults: ## kill every process in the middle of 200 conversations each, and count (takes minutes)

@@ -84,9 +84,7 @@ class Desk:
 
     @property
     def service(self) -> TicketService:
-        return TicketService(
-            self.db, self.clock, self.woken.append, policy=PolicyHolder(make_policy())
-        )
+        return TicketService(self.db, self.clock, self.woken.append)
 
     async def agent(
         self, name: str, *, role: Role = Role.AGENT, queues: tuple[str, ...] = ()

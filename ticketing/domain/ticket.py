@@ -168,14 +168,6 @@ class QueueChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class SlaTarget:
-    """First human response: how many minutes, and until when."""
-
-    minutes: int
-    expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Change:
     """What a transition does.
 

@@ -18,12 +18,11 @@ from ticketing.domain.ticket import (
     Change,
     InvalidTransitionError,
     QueueChoice,
-    SlaTarget,
     TicketState,
     Transition,
     admit,
 )
-from ticketing.domain.ticket_transitions import sla_fields, worked_on
+from ticketing.domain.ticket_transitions import worked_on
 
 
 def escalate(
@@ -35,14 +34,12 @@ def escalate(
     now: datetime,
     priority: Priority | None = None,
     agent_id: uuid.UUID | None = None,
-    sla: SlaTarget | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> Change:
     """Hand the ticket up to a higher level, or aside to another queue of the same level.
 
     It waits in the new queue without an agent, unless one is named, and it waits for us: a ticket
-    that was pending is open again. `sla` is the target under the new queue's calendar and the new
-    priority, still counted from the opening. `data` goes into the event (a rule says which it is).
+    that was pending is open again. `data` goes into the event (a rule says which it is).
 
     Raises:
         InvalidTransitionError: when the queue is the same or of a lower level.
@@ -56,7 +53,7 @@ def escalate(
             expected=f"another queue of level {state.level.value} or above",
         )
     fields = _moved(state, queue, agent_id) | {"status": _awake(state, agent_id)}
-    fields |= {"escalation_reason": reason, "escalated_at": now, **sla_fields(state, sla)}
+    fields |= {"escalation_reason": reason, "escalated_at": now}
     if priority is not None:
         fields["priority"] = priority
     return Change(
@@ -75,7 +72,6 @@ def de_escalate(
     queue: QueueChoice,
     reason: str,
     agent_id: uuid.UUID | None = None,
-    sla: SlaTarget | None = None,
 ) -> Change:
     """Hand the ticket down to a lower level, where it waits for us.
 
@@ -91,9 +87,7 @@ def de_escalate(
         )
     return Change(
         kind="de_escalated",
-        fields=_moved(state, queue, agent_id)
-        | {"status": _awake(state, agent_id)}
-        | sla_fields(state, sla),
+        fields=_moved(state, queue, agent_id) | {"status": _awake(state, agent_id)},
         data=_route(state, queue, agent_id),
         reason=reason,
         control=_control_for(agent_id),
@@ -108,7 +102,6 @@ def reassign(
     queue: QueueChoice | None = None,
     agent_id: uuid.UUID | None = None,
     severity: Severity | None = None,
-    sla: SlaTarget | None = None,
 ) -> Change:
     """A supervisor moves the ticket to an agent or a queue, or corrects its severity.
 
@@ -129,8 +122,6 @@ def reassign(
     fields: dict[str, Any] = {}
     if moves or gives:
         fields |= _moved(state, target, agent_id)
-    if moves:
-        fields |= sla_fields(state, sla)
     if weighs:
         fields["severity"] = severity
     return Change(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from ticketing.domain.enums import Control, Priority, TicketStatus
 from ticketing.domain.ticket import (
@@ -18,7 +17,6 @@ from ticketing.domain.ticket import (
     AlreadyTakenError,
     Change,
     InvalidTransitionError,
-    SlaTarget,
     TicketState,
     Transition,
     admit,
@@ -155,22 +153,9 @@ def set_status(
 
 
 def change_priority(
-    state: TicketState,
-    actor: Actor,
-    *,
-    priority: Priority,
-    reason: str | None,
-    sla: SlaTarget | None,
+    state: TicketState, actor: Actor, *, priority: Priority, reason: str | None
 ) -> Change:
-    """Another priority. The clock is not restarted: `sla` still counts from the opening.
-
-    Args:
-        state: The ticket.
-        actor: A supervisor.
-        priority: The new priority, different from the present one.
-        reason: Why.
-        sla: The target of the new priority; ignored when a person has answered already.
-    """
+    """Another priority than the present one. Its clocks keep the time they have used up."""
     admit(state, actor, Transition.CHANGE_PRIORITY)
     if priority is state.priority:
         raise InvalidTransitionError(
@@ -180,16 +165,9 @@ def change_priority(
         )
     return Change(
         kind="priority_changed",
-        fields={"priority": priority, **sla_fields(state, sla)},
+        fields={"priority": priority},
         reason=reason,
     )
-
-
-def sla_fields(state: TicketState, sla: SlaTarget | None) -> dict[str, Any]:
-    """The SLA columns after the priority or the queue changed; none once a person has answered."""
-    if sla is None or state.first_response_at is not None:
-        return {}
-    return {"sla_target_minutes": sla.minutes, "sla_expires_at": sla.expires_at}
 
 
 def tag(

@@ -25,9 +25,7 @@ class Desk:
         """The services over these dependencies."""
         return cls(
             deps=deps,
-            tickets=TicketService(
-                deps.db, deps.clock, deps.wake, policy=deps.policy, runbooks=deps.runbooks
-            ),
+            tickets=TicketService(deps.db, deps.clock, deps.wake, runbooks=deps.runbooks),
             sessions=SessionService(
                 deps.db, deps.clock, idle=deps.session_idle, absolute=deps.session_absolute
             ),

@@ -211,7 +211,6 @@ class EscalationSweep:
         version = f"{firing.rule.name}@{self.rules.version}"
         event = await ticket_moving.escalate(
             work,
-            policy=self.policy(),
             target=Target(queue=firing.queue),
             reason=version,
             priority=_raised(firing, facts.priority),

@@ -11,13 +11,11 @@ from typing import Any
 
 from sqlalchemy import select
 
-from handoff.policy import HandoffPolicy
-from ticketing.db.tables import Queue, Ticket, TicketEvent
+from ticketing.db.tables import Queue, TicketEvent
 from ticketing.domain import ticket_moves, ticket_transitions
 from ticketing.domain.enums import Level, Priority, Severity
-from ticketing.domain.ticket import QueueChoice, SlaTarget
+from ticketing.domain.ticket import QueueChoice
 from ticketing.services import ticket_work
-from ticketing.services.handoffs import sla_expiry
 from ticketing.services.ticket_targets import Target, check_agent, choose_queue
 from ticketing.services.ticket_work import Work, tell_outside
 
@@ -25,7 +23,6 @@ from ticketing.services.ticket_work import Work, tell_outside
 async def escalate(
     work: Work,
     *,
-    policy: HandoffPolicy,
     target: Target,
     reason: str,
     priority: Priority | None = None,
@@ -48,7 +45,6 @@ async def escalate(
         now=work.now,
         priority=priority,
         agent_id=target.agent_id,
-        sla=_sla(policy, work.ticket, queue.key, priority),
         data=data,
     )
     event = await ticket_work.apply(work, change)
@@ -57,9 +53,7 @@ async def escalate(
     return event
 
 
-async def de_escalate(
-    work: Work, *, policy: HandoffPolicy, target: Target, reason: str
-) -> TicketEvent:
+async def de_escalate(work: Work, *, target: Target, reason: str) -> TicketEvent:
     """Hand the ticket down to a lower level; those who get it are told."""
     queue = await queue_of(work, target)
     await check_agent(work.session, target.agent_id, queue=queue)
@@ -69,7 +63,6 @@ async def de_escalate(
         queue=queue,
         reason=reason,
         agent_id=target.agent_id,
-        sla=_sla(policy, work.ticket, queue.key, None),
     )
     event = await ticket_work.apply(work, change)
     await tell_outside(work, event, topic=ticket_work.ASSIGNED_TOPIC)
@@ -79,7 +72,6 @@ async def de_escalate(
 async def assign(
     work: Work,
     *,
-    policy: HandoffPolicy,
     target: Target,
     reason: str | None = None,
     severity: Severity | None = None,
@@ -96,7 +88,6 @@ async def assign(
         queue=queue,
         agent_id=target.agent_id,
         severity=severity,
-        sla=None if queue is None else _sla(policy, work.ticket, queue.key, None),
     )
     event = await ticket_work.apply(work, change)
     if change.control is not None:  # not for a severity alone: nobody got anything
@@ -105,15 +96,14 @@ async def assign(
 
 
 async def change_priority(
-    work: Work, *, policy: HandoffPolicy, priority: Priority, reason: str | None = None
+    work: Work, *, priority: Priority, reason: str | None = None
 ) -> TicketEvent:
-    """Another priority, with its SLA target counted from the ticket's opening."""
+    """Another priority; who is on duty is told of a high one."""
     change = ticket_transitions.change_priority(
         work.state,
         work.actor,
         priority=priority,
         reason=reason,
-        sla=_sla(policy, work.ticket, work.queue.key, priority),
     )
     event = await ticket_work.apply(work, change)
     await tell_outside(work, event, topic=ticket_work.PRIORITY_CHANGED_TOPIC)
@@ -129,15 +119,3 @@ async def queue_of(work: Work, target: Target) -> QueueChoice:
     queues = (await work.session.scalars(select(Queue).order_by(Queue.key))).all()
     choices = [QueueChoice(row.id, row.key, Level(row.level)) for row in queues]
     return choose_queue(choices, target, present=work.queue.key)
-
-
-def _sla(
-    policy: HandoffPolicy, ticket: Ticket, queue: str, priority: Priority | None
-) -> SlaTarget | None:
-    target = policy.first_response.get(priority or ticket.priority)
-    if target is None or queue not in policy.queues:
-        return None
-    minutes = round(target.total_seconds() / 60)
-    calendar = policy.calendar_of(queue)
-    expires_at = sla_expiry(calendar, now=ticket.opened_at, minutes=minutes)
-    return None if expires_at is None else SlaTarget(minutes, expires_at)

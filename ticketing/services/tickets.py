@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 
-from handoff.policy_holder import PolicyHolder
 from kit.clock import Clock
 from ticketing.db.engine import Database
 from ticketing.domain import ticket_moves, ticket_transitions
@@ -39,7 +38,6 @@ class TicketService:
         db: Where everything is.
         clock: For `now`.
         wake: Told the id of every message that waits for delivery, after the commit.
-        policy: The one in force; gives the SLA target of a priority and the calendar of a queue.
         runbooks: Those in force; without, no steps are demanded before resolving.
     """
 
@@ -49,13 +47,11 @@ class TicketService:
         clock: Clock,
         wake: Callable[[uuid.UUID], None],
         *,
-        policy: PolicyHolder,
         runbooks: Holder[RunbookBook] | None = None,
     ) -> None:
         self._db = db
         self._clock = clock
         self._wake = wake
-        self._policy = policy
         self._runbooks = runbooks or Holder(RunbookBook())
 
     async def take(self, order: Order) -> Done:
@@ -156,7 +152,6 @@ class TicketService:
         async with self._open(order) as opened:
             await ticket_moving.escalate(
                 opened.work,
-                policy=self._policy.current(),
                 target=target,
                 reason=reason,
                 priority=priority,
@@ -166,10 +161,7 @@ class TicketService:
     async def de_escalate(self, order: Order, *, target: Target, reason: str) -> Done:
         """Hand the ticket down to a lower level."""
         async with self._open(order) as opened:
-            policy = self._policy.current()
-            await ticket_moving.de_escalate(
-                opened.work, policy=policy, target=target, reason=reason
-            )
+            await ticket_moving.de_escalate(opened.work, target=target, reason=reason)
             return await opened.done()
 
     async def assign(
@@ -184,7 +176,6 @@ class TicketService:
         async with self._open(order) as opened:
             await ticket_moving.assign(
                 opened.work,
-                policy=self._policy.current(),
                 target=target,
                 reason=reason,
                 severity=severity,
@@ -202,12 +193,9 @@ class TicketService:
     async def change_priority(
         self, order: Order, *, priority: Priority, reason: str | None = None
     ) -> Done:
-        """Another priority, with its SLA target counted from the ticket's opening."""
+        """Another priority; its clocks keep the time they have used up."""
         async with self._open(order) as opened:
-            policy = self._policy.current()
-            await ticket_moving.change_priority(
-                opened.work, policy=policy, priority=priority, reason=reason
-            )
+            await ticket_moving.change_priority(opened.work, priority=priority, reason=reason)
             return await opened.done()
 
     async def resolve(

@@ -168,7 +168,7 @@ async def town(  # noqa: PLR0917 - fixtures
             "PONTE_STATE_DIR": str(tmp_path),
         }
     )
-    desk = TicketService(db, clock, lambda _: None, policy=world.turns.policies)
+    desk = TicketService(db, clock, lambda _: None)
     yield Town(
         world, desk, Actor(ana.id, Role.SUPERVISOR), person_stores(settings, db), settings,
         rasa_url, postgres_url, redis_url, tmp_path,

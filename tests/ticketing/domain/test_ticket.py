@@ -17,7 +17,6 @@ from ticketing.domain.ticket import (
     InvalidTransitionError,
     NotAllowedError,
     QueueChoice,
-    SlaTarget,
     TicketState,
     Transition,
     check_permission,
@@ -135,24 +134,9 @@ def test_de_escalating_up_or_aside_is_refused(queue: QueueChoice) -> None:
         ticket_moves.de_escalate(HELD, ana, queue=queue, reason="x")
 
 
-def test_a_new_priority_brings_its_sla_only_before_the_first_response() -> None:
-    sla = SlaTarget(60, NOW + timedelta(hours=1))
-    before = ticket_transitions.change_priority(
-        HELD, sofia, priority=Priority.HIGH, reason=None, sla=sla
-    )
-    assert before.fields["sla_target_minutes"] == 60
-    answered = replace(HELD, first_response_at=NOW)
-    after = ticket_transitions.change_priority(
-        answered, sofia, priority=Priority.HIGH, reason=None, sla=sla
-    )
-    assert after.fields == {"priority": Priority.HIGH}
-
-
 def test_the_same_priority_again_is_refused() -> None:
     with pytest.raises(InvalidTransitionError, match="normal already"):
-        ticket_transitions.change_priority(
-            HELD, sofia, priority=Priority.NORMAL, reason=None, sla=None
-        )
+        ticket_transitions.change_priority(HELD, sofia, priority=Priority.NORMAL, reason=None)
 
 
 def test_reassigning_to_what_is_there_already_is_refused() -> None:
@@ -210,7 +194,7 @@ ACTS = {
         state, actor, now=NOW
     ),
     Transition.CHANGE_PRIORITY: lambda state, actor: ticket_transitions.change_priority(
-        state, actor, priority=Priority.HIGH, reason=None, sla=None
+        state, actor, priority=Priority.HIGH, reason=None
     ),
 }
 

@@ -75,7 +75,7 @@ ACTS: dict[Transition, Act] = {
         state, actor, reason=None, severity=Severity.S1
     ),
     Transition.CHANGE_PRIORITY: lambda state, actor: ticket_transitions.change_priority(
-        state, actor, priority=Priority.HIGH, reason=None, sla=None
+        state, actor, priority=Priority.HIGH, reason=None
     ),
     Transition.RELEASE: lambda state, actor: ticket_moves.release(state, actor, reason="x"),
     Transition.RESOLVE: lambda state, actor: ticket_transitions.resolve(state, actor, now=NOW),

@@ -123,7 +123,7 @@ async def story(db: Database, clock: FakeClock) -> AsyncIterator[Story]:
             queues=(),
             now=clock.now(),
         )
-    desk = TicketService(db, clock, lambda _: None, policy=world.turns.policies)
+    desk = TicketService(db, clock, lambda _: None)
     yield Story(world, desk, Actor(ana.id, Role.SUPERVISOR))
     await world.turns.close()
 

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import update
 
 from channels.message import OutboundTemplate
-from handoff.policy_holder import PolicyHolder
 from kit.clock import FakeClock
 from tests.ticketing.desk import Desk, make_desk, make_policy, order
 from ticketing.db import runbook_tables, tables
@@ -97,7 +96,6 @@ def service(desk: Desk, holder: Holder[RunbookBook]) -> TicketService:
         desk.db,
         desk.clock,
         desk.woken.append,
-        policy=PolicyHolder(make_policy()),
         runbooks=holder,
     )
 

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import select
 
 from channels.message import MessageKind
-from handoff.policy_holder import PolicyHolder
 from kit.clock import FakeClock
 from tests.ticketing.desk import PASSWORD, ROOT
 from tests.ticketing.services.talk import POLICY, World, inbound_text, make_world
@@ -41,9 +40,7 @@ class People:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.service = TicketService(
-            world.db, world.clock, lambda _: None, policy=PolicyHolder(POLICY)
-        )
+        self.service = TicketService(world.db, world.clock, lambda _: None)
         self.actor: Actor | None = None
 
     async def order(self) -> Order:

@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from kit.clock import FakeClock
 from tests.ticketing.desk import Desk, make_desk, order
+from tests.ticketing.sla_desk import sla_in_force
 from ticketing.db import tables
 from ticketing.db.engine import Database
 from ticketing.domain.enums import Level, Priority, Role, Severity, TicketStatus
@@ -151,12 +152,13 @@ async def test_escalating_requeues_and_tells_the_outside(desk: Desk) -> None:
     ana = await desk.agent("ana")
     ticket_id = await desk.ticket()
     await desk.service.take(order(ana, ticket_id))
-    done = await desk.service.escalate(
-        order(ana, ticket_id),
-        target=Target(queue="n2_technical"),
-        reason="precisa de acesso",
-        priority=Priority.HIGH,
-    )
+    with sla_in_force(desk.db):
+        done = await desk.service.escalate(
+            order(ana, ticket_id),
+            target=Target(queue="n2_technical"),
+            reason="precisa de acesso",
+            priority=Priority.HIGH,
+        )
     assert (done.ticket.level, done.ticket.queue) == ("N2", "n2_technical")
     assert (done.ticket.agent_id, done.ticket.control) == (None, "queued")
     assert done.ticket.escalation_reason == "precisa de acesso"
