@@ -25,7 +25,7 @@ run: ## the same set-up, and stay up: prints the addresses and a login
 
 test: setup check unit assistant-test ## set everything up and run every check and test
 
-check: ## formatting, lint, types, import contracts, the policy file
+check: ## formatting, lint, types, import contracts, the files that designers edit
 	@$(SETUP) test
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
@@ -33,6 +33,9 @@ check: ## formatting, lint, types, import contracts, the policy file
 	$(PY) -m mypy --python-version 3.10 -p handoff
 	.venv/bin/lint-imports
 	$(PY) -m handoff.policy_file handoff.yml
+	.venv/bin/ponte sla check
+	.venv/bin/ponte runbooks check
+	.venv/bin/ponte quality check
 
 format: ## let ruff put the code in order
 	$(PY) -m ruff format .
