@@ -233,7 +233,7 @@ def test_the_port_answers_on_this_machine_only(bot: BotProcess) -> None:
         ("POST", "/webhooks/rest/webhook"),
     ],
 )
-@pytest.mark.parametrize("secret", [SECRET, "", "wrong"])
+@pytest.mark.parametrize("secret", [SECRET, "", "wrong"], ids=["right", "none", "wrong"])
 def test_no_api_of_rasa_answers_even_to_who_knows_the_secret(
     bot: BotProcess, method: str, path: str, secret: str
 ) -> None:
