@@ -22,7 +22,9 @@ _DUE: ColumnClause[Any] = literal_column(f"({TICKET_DUE})")
 
 BY_ORDER = (
     Index("ix_tickets_urgency", _OVER, Ticket.serve_rank, Ticket.number),
-    # The two filters that are used most have the order by urgency of their own.
+    # The filters that are used most have the order by urgency of their own; so has priority,
+    # because "low" stands at the far end of that order.
+    Index("ix_tickets_priority_urgency", Ticket.priority, _OVER, Ticket.serve_rank, Ticket.number),
     Index("ix_tickets_queue_urgency", Ticket.queue_id, _OVER, Ticket.serve_rank, Ticket.number),
     Index("ix_tickets_agent_urgency", Ticket.agent_id, _OVER, Ticket.serve_rank, Ticket.number),
     Index("ix_tickets_due", _OVER, _DUE, Ticket.number),
@@ -33,7 +35,6 @@ BY_ORDER = (
 BY_VALUE = (
     Index("ix_tickets_opened", Ticket.opened_at),
     Index("ix_tickets_status", Ticket.status),
-    Index("ix_tickets_priority", Ticket.priority),
     Index("ix_tickets_severity", Ticket.severity),
     Index("ix_tickets_level", Ticket.level),
     Index("ix_tickets_channel", Ticket.channel),

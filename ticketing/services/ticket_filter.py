@@ -120,7 +120,8 @@ async def conditions(session: AsyncSession, wanted: TicketFilter) -> Conditions:
     number = exact_number(wanted.text)
     if number is not None:
         others.append(Ticket.number == number)
-    return Conditions((*_over(wanted), *_held(wanted)), tuple(others))
+    ordered = (*_over(wanted), *_held(wanted), *_one_priority(wanted))
+    return Conditions(ordered, tuple(others))
 
 
 def search_words(wanted: TicketFilter) -> str | None:
@@ -134,7 +135,7 @@ def _plain(wanted: TicketFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     for column, values in (
         (Ticket.status, wanted.statuses),
-        (Ticket.priority, wanted.priorities),
+        (Ticket.priority, () if _one_priority(wanted) else wanted.priorities),
         (Ticket.severity, wanted.severities),
         (Ticket.level, wanted.levels),
         (Ticket.channel, wanted.channels),
@@ -174,6 +175,16 @@ def _held(wanted: TicketFilter) -> list[ColumnElement[bool]]:
         return [nobody] if wanted.unassigned else []
     held = Ticket.agent_id.in_(sorted(ids))
     return [held | nobody if wanted.unassigned else held]
+
+
+def _one_priority(wanted: TicketFilter) -> list[ColumnElement[bool]]:
+    """One priority has an index in the order by urgency: "low" stands at that order's far end.
+
+    Beside a holder it is a condition like any other: the holder's index has fewer tickets.
+    """
+    if len(wanted.priorities) != 1 or _held(wanted):
+        return []
+    return [Ticket.priority == str(wanted.priorities[0])]
 
 
 async def _named(session: AsyncSession, wanted: TicketFilter) -> list[ColumnElement[bool]]:
