@@ -43,7 +43,7 @@ format: ## let ruff put the code in order
 
 unit: train ## the tests of the code, on real PostgreSQL, Redis and SMTP
 	@$(SETUP) test bot
-	$(PY) -m pytest
+	$(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 train: ## train the assistant's model when data/, domain.yml, config.yml or bot/ changed
 	@$(SETUP) bot
@@ -61,8 +61,9 @@ bench: ## measure Ponte beside its peers: turns, clocks, a million tickets, unde
 	@$(PY) -m benchmarks.tickets
 	@$(PY) -m benchmarks.nlu
 
-faults: ## kill every process in the middle of 200 conversations each, and count (takes minutes)
+faults: ## break everything ten times each, count what was lost or doubled, write docs/reliability.md (takes hours)
 	@$(SETUP) test bot
+	$(PY) -m tests.faults
 	PONTE_KILL_CONVERSATIONS=200 $(PY) -m pytest tests/e2e/test_kill.py
 
 lock: ## write the hashed requirement files anew from pyproject.toml

@@ -26,3 +26,8 @@ def new_correlation_id() -> str:
 def new_token() -> str:
     """A secret of 256 bits, safe in a URL and in a cookie."""
     return secrets.token_urlsafe(32)
+
+
+def new_worker_key() -> int:
+    """A random number of 31 bits: names a worker process in PostgreSQL's advisory locks."""
+    return secrets.randbits(31)

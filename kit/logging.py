@@ -65,6 +65,8 @@ def configure_logging(*, process: str, json_lines: bool, level: str = "INFO") ->
     # httpx logs whole URLs and sanic.access whole paths at INFO; both may hold a phone number.
     for noisy in ("httpx", "httpcore", "sanic.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # urllib3 shows paths in warnings too, and those of Twilio's lists hold the number.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     structlog.contextvars.bind_contextvars(process=process)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import smtplib
 import stat
 import subprocess
@@ -239,6 +240,63 @@ def _mail(settings: Settings) -> Iterator[Check]:
         yield Check("e-mail", State.OK, f"{settings.smtp_host}:{settings.smtp_port} accepts us")
 
 
+def _sms(settings: Settings) -> Iterator[Check]:
+    """Does Twilio know the account? Nothing is sent."""
+    from channels.twilio.client import TwilioCallError, TwilioClient  # noqa: PLC0415 - slow to import
+
+    if not settings.twilio_account_sid:
+        detail = "TWILIO_ACCOUNT_SID is not set: no SMS is sent"
+        yield Check("SMS", State.WARNING, detail)
+        return
+    client = TwilioClient(
+        account_sid=settings.twilio_account_sid,
+        auth_token=settings.twilio_auth_token.get_secret_value(),
+        base_url=settings.twilio_api_base_url,
+        timeout_seconds=_SECONDS,
+    )
+    try:
+        status = client.account_status()
+    except TwilioCallError as error:
+        hint = "check TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, and whether this machine reaches it"
+        yield Check("SMS", State.FAILED, f"{settings.twilio_api_base_url}: {error}", hint)
+        return
+    finally:
+        client.close()
+    if status != "active":
+        yield Check("SMS", State.FAILED, f"the account is {status}", "look at Twilio's console")
+    elif not settings.ponte_public_url.startswith("https://"):
+        detail = "the account is active, but PONTE_PUBLIC_URL is no https address"
+        hint = "Twilio cannot tell what became of a message: set the address it reaches"
+        yield Check("SMS", State.WARNING, detail, hint)
+    else:
+        yield Check("SMS", State.OK, "the account is active")
+
+
+def _push(settings: Settings) -> Iterator[Check]:
+    """Does Google give an access token? Nothing is sent."""
+    from channels.fcm import FcmCallError, FcmClient  # noqa: PLC0415 - slow to import
+
+    if not settings.fcm_project_id:
+        yield Check("push", State.WARNING, "FCM_PROJECT_ID is not set: no push is sent")
+        return
+    account = settings.fcm_service_account_json.get_secret_value()
+    client = FcmClient(
+        project_id=settings.fcm_project_id,
+        service_account=json.loads(account) if account else None,
+        base_url=settings.fcm_api_base_url,
+        timeout_seconds=_SECONDS,
+    )
+    try:
+        client.access_token()
+    except FcmCallError as error:
+        hint = "check FCM_SERVICE_ACCOUNT_JSON (empty: application default credentials)"
+        yield Check("push", State.FAILED, f"no access token: {error}", hint)
+    else:
+        yield Check("push", State.OK, f"project {settings.fcm_project_id}: access token granted")
+    finally:
+        client.close()
+
+
 _LOOKS: tuple[Callable[[Settings], Iterator[Check]], ...] = (
     _clock,
     _secrets,
@@ -250,4 +308,6 @@ _LOOKS: tuple[Callable[[Settings], Iterator[Check]], ...] = (
     _redis,
     _services,
     _mail,
+    _sms,
+    _push,
 )

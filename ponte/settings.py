@@ -155,15 +155,31 @@ class Settings(BaseModel):
     notifications_admin_phone: kinds.Phone = ""
     notifications_whatsapp_template: kinds.TemplateName = None
     notifications_backlog_threshold: kinds.Count = 100
+    # Five minutes: retries of a passing fault are over by then, and whoever waits for a notice of
+    # a new ticket has not missed its first response yet.
+    ponte_notifications_oldest_seconds: kinds.PositiveSeconds = 300.0
     twilio_account_sid: kinds.TwilioAccount = ""
     twilio_auth_token: kinds.PlainSecret = _UNSET
     twilio_from: kinds.Phone = ""
+    twilio_api_base_url: kinds.HttpUrl = "https://api.twilio.com"
+    ponte_sms_max_segments: Annotated[
+        int, Field(description="a whole number from 1 to 10", ge=1, le=10)
+    ] = 3
     fcm_project_id: Annotated[str, Field(description="a Firebase project id")] = ""
     fcm_service_account_json: kinds.ServiceAccount = _UNSET
+    fcm_api_base_url: kinds.HttpUrl = "https://fcm.googleapis.com"
     # -- dead letters
     max_dlq_attempt: kinds.Count = 3
     dlq_audit_file: Annotated[Path | None, Field(description="a file's path")] = None
     dlq_alert_webhook_url: kinds.HttpUrl = ""
+    dlq_alert_webhook_secret: kinds.Secret = _UNSET
+    # Ten: one mistyped address or two are daily business; ten that wait have one cause.
+    ponte_dlq_threshold: kinds.Count = 10
+    # Five in ten minutes: a channel that fails loses more, single bad addresses lose fewer.
+    ponte_dlq_growth: kinds.Count = 5
+    ponte_dlq_growth_minutes: Annotated[
+        float, Field(description="minutes, from 1 to 1440", ge=1, le=1440)
+    ] = 10.0
     # -- SLA monitor
     sla_monitor_enabled: Annotated[bool, Field(description="true or false")] = True
     sla_monitor_interval_ms: kinds.Milliseconds = 60_000
@@ -304,9 +320,25 @@ class Settings(BaseModel):
         return self.state_dir / "audit-checkpoints.jsonl" if named is None else ROOT / named
 
     @property
+    def dlq_audit_path(self) -> Path:
+        """Absolute path of the file that tells what operators did with dead letters."""
+        named = self.dlq_audit_file
+        return self.state_dir / "dlq-audit.jsonl" if named is None else ROOT / named
+
+    @property
     def state_dir(self) -> Path:
         """Absolute path of the folder for everything that is made at run time."""
         return (ROOT / self.ponte_state_dir).resolve()
+
+    @property
+    def metrics_dir(self) -> Path:
+        """Absolute path of the folder that all processes count into (`kit.metrics`)."""
+        return self.state_dir / "metrics"
+
+    @property
+    def metrics_token(self) -> str:
+        """What a reader of /metrics shows; empty: nobody may read it."""
+        return self.ponte_metrics_token.get_secret_value()
 
     @property
     def session_idle(self) -> timedelta:

@@ -937,17 +937,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("offer_expires_at IS NOT NULL"),
     )
     op.create_index("ix_tickets_opened", "tickets", ["opened_at"], unique=False)
-    op.create_index(
-        "ix_tickets_priority_urgency",
-        "tickets",
-        [
-            "priority",
-            sa.literal_column("(tickets.status IN ('resolved', 'closed'))"),
-            "serve_rank",
-            "number",
-        ],
-        unique=False,
-    )
+    op.create_index("ix_tickets_priority", "tickets", ["priority"], unique=False)
     op.create_index(
         "ix_tickets_queue_urgency",
         "tickets",
@@ -1035,7 +1025,7 @@ def downgrade() -> None:
         "ix_tickets_reopened", table_name="tickets", postgresql_where=sa.text("reopened > 0")
     )
     op.drop_index("ix_tickets_queue_urgency", table_name="tickets")
-    op.drop_index("ix_tickets_priority_urgency", table_name="tickets")
+    op.drop_index("ix_tickets_priority", table_name="tickets")
     op.drop_index("ix_tickets_opened", table_name="tickets")
     op.drop_index(
         "ix_tickets_offers",

@@ -9,8 +9,20 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
+
+from notifications.domain.occasions import PolicyEvent
+from notifications.domain.operation_events import OCCASION_OF_TOPIC
+from notifications.domain.payload import (
+    EventPayloadError,
+    moment,
+    number,
+    optional_number,
+    optional_text,
+    text,
+)
+
+__all__ = ["EventPayloadError", "PolicyEvent"]
 
 TICKET_OPENED = "ticket.opened"
 TICKET_ESCALATED = "ticket.escalated"
@@ -18,32 +30,23 @@ TICKET_PRIORITY_CHANGED = "ticket.priority_changed"
 TICKET_ASSIGNED = "ticket.assigned"
 SLA_WARNING = "sla.warning"
 SLA_BREACHED = "sla.breached"
+CSAT_LOW = "csat.low"
+MESSAGE_UNDELIVERED = "message.undelivered"
 
-KNOWN_EVENTS = frozenset(
-    (topic, 1)
-    for topic in (
-        TICKET_OPENED,
-        TICKET_ESCALATED,
-        TICKET_PRIORITY_CHANGED,
-        TICKET_ASSIGNED,
-        SLA_WARNING,
-        SLA_BREACHED,
-    )
+TICKET_TOPICS = (
+    TICKET_OPENED,
+    TICKET_ESCALATED,
+    TICKET_PRIORITY_CHANGED,
+    TICKET_ASSIGNED,
+    SLA_WARNING,
+    SLA_BREACHED,
+    CSAT_LOW,
+    MESSAGE_UNDELIVERED,
 )
+KNOWN_EVENTS = frozenset((topic, 1) for topic in (*TICKET_TOPICS, *OCCASION_OF_TOPIC))
 """(topic, version) that this code understands. Others wait in the outbox for a newer relay."""
 
 HIGH_PRIORITIES = frozenset({"high", "urgent"})
-
-
-class PolicyEvent(StrEnum):
-    """An occasion to notify somebody; the keys of `policies.yml`."""
-
-    TICKET_OPENED = "ticket-opened"
-    TICKET_ESCALATION = "ticket-escalation"
-    TICKET_PRIORITY_HIGH = "ticket-priority-high"
-    TICKET_ASSIGNED = "ticket-assigned"
-    SLA_ALERT = "sla-alert"
-    NOTIFICATION_FAILED = "notification-failed"
 
 
 THRESHOLDS = ("warning", "breach")
@@ -108,6 +111,8 @@ class TicketFacts:
     holder_id: uuid.UUID | None = None
     actor_id: uuid.UUID | None = None
     sla: SlaFacts | None = None
+    score: int | None = None
+    """What a customer gave, 1 to 5 (`csat.low`)."""
 
     def as_context(self) -> dict[str, Any]:
         """The facts as JSON, to be stored on the notification."""
@@ -121,17 +126,9 @@ class TicketFacts:
             "severity": self.severity,
             "reason": self.reason,
             "from_level": self.from_level,
+            **({} if self.score is None else {"score": self.score}),
             **({} if self.sla is None else self.sla.as_context()),
         }
-
-
-class EventPayloadError(ValueError):
-    """The payload of an outbox event lacks a field or has a wrong one."""
-
-    def __init__(self, field: str, expected: str) -> None:
-        self.field = field
-        self.expected = expected
-        super().__init__(f"payload.{field}: expected {expected}")
 
 
 def ticket_facts(payload: Mapping[str, Any]) -> TicketFacts:
@@ -140,25 +137,26 @@ def ticket_facts(payload: Mapping[str, Any]) -> TicketFacts:
     Raises:
         EventPayloadError: naming the first field that is missing or wrong.
     """
-    queue_key = _text(payload, "queue_key")
+    queue_key = text(payload, "queue_key")
     return TicketFacts(
         ticket_id=_uuid(payload, "ticket_id"),
-        ticket_number=_number(payload, "ticket_number"),
+        ticket_number=number(payload, "ticket_number"),
         queue_key=queue_key,
-        queue_name=_optional_text(payload, "queue_name") or queue_key,
-        level=_text(payload, "level"),
-        priority=_text(payload, "priority"),
-        severity=_optional_text(payload, "severity"),
-        reason=_optional_text(payload, "reason"),
-        from_level=_optional_text(payload, "from_level"),
+        queue_name=optional_text(payload, "queue_name") or queue_key,
+        level=text(payload, "level"),
+        priority=text(payload, "priority"),
+        severity=optional_text(payload, "severity"),
+        reason=optional_text(payload, "reason"),
+        from_level=optional_text(payload, "from_level"),
         holder_id=None if payload.get("agent_id") is None else _uuid(payload, "agent_id"),
         actor_id=_agent(payload.get("actor")),
         sla=_sla_facts(payload) if _THRESHOLD in payload else None,
+        score=optional_number(payload, "score"),
     )
 
 
 def _sla_facts(payload: Mapping[str, Any]) -> SlaFacts:
-    threshold = _text(payload, _THRESHOLD)
+    threshold = text(payload, _THRESHOLD)
     if threshold not in THRESHOLDS:
         raise EventPayloadError(_THRESHOLD, " or ".join(THRESHOLDS))
     field = "also"
@@ -167,14 +165,22 @@ def _sla_facts(payload: Mapping[str, Any]) -> SlaFacts:
         raise EventPayloadError(field, "a list of promises")
     return SlaFacts(
         threshold=threshold,
-        metric=_text(payload, "metric"),
-        due_at=_moment(payload, "due_at"),
-        time_zone=_optional_text(payload, "time_zone"),
-        consumed_seconds=_number(payload, "consumed_seconds"),
-        target_seconds=_number(payload, "target_seconds"),
-        also=tuple(_text(other, "metric") for other in also),
-        silenced=_number(payload, "silenced"),
+        metric=text(payload, "metric"),
+        due_at=moment(payload, "due_at"),
+        time_zone=optional_text(payload, "time_zone"),
+        consumed_seconds=number(payload, "consumed_seconds"),
+        target_seconds=number(payload, "target_seconds"),
+        also=tuple(text(other, "metric") for other in also),
+        silenced=number(payload, "silenced"),
     )
+
+
+_ONE_OCCASION = {
+    TICKET_ESCALATED: PolicyEvent.TICKET_ESCALATION,
+    TICKET_ASSIGNED: PolicyEvent.TICKET_ASSIGNED,
+    CSAT_LOW: PolicyEvent.CSAT_LOW,
+    MESSAGE_UNDELIVERED: PolicyEvent.MESSAGE_UNDELIVERED,
+}
 
 
 def policy_events(topic: str, facts: TicketFacts) -> tuple[PolicyEvent, ...]:
@@ -191,50 +197,16 @@ def policy_events(topic: str, facts: TicketFacts) -> tuple[PolicyEvent, ...]:
     if topic == TICKET_OPENED:
         opened = (PolicyEvent.TICKET_OPENED,)
         return (PolicyEvent.TICKET_PRIORITY_HIGH, *opened) if high else opened
-    if topic == TICKET_ESCALATED:
-        return (PolicyEvent.TICKET_ESCALATION,)
     if topic == TICKET_PRIORITY_CHANGED:
         return (PolicyEvent.TICKET_PRIORITY_HIGH,) if high else ()
-    if topic == TICKET_ASSIGNED:
-        return (PolicyEvent.TICKET_ASSIGNED,)
+    if topic in _ONE_OCCASION:
+        return (_ONE_OCCASION[topic],)
     if topic in {SLA_WARNING, SLA_BREACHED}:
         if facts.sla is None:
             raise EventPayloadError(_THRESHOLD, " or ".join(THRESHOLDS))
         return (PolicyEvent.SLA_ALERT,)
     message = f"topic: {topic!r} is not known"
     raise ValueError(message)
-
-
-def _text(payload: Mapping[str, Any], field: str) -> str:
-    value = payload.get(field)
-    if not isinstance(value, str) or not value:
-        raise EventPayloadError(field, "a text that is not empty")
-    return value
-
-
-def _optional_text(payload: Mapping[str, Any], field: str) -> str | None:
-    value = payload.get(field)
-    if value is not None and not isinstance(value, str):
-        raise EventPayloadError(field, "a text or null")
-    return value or None
-
-
-def _number(payload: Mapping[str, Any], field: str) -> int:
-    value = payload.get(field)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise EventPayloadError(field, "a whole number")
-    return value
-
-
-def _moment(payload: Mapping[str, Any], field: str) -> datetime | None:
-    value = _optional_text(payload, field)
-    try:
-        moment = None if value is None else datetime.fromisoformat(value)
-    except ValueError as error:
-        raise EventPayloadError(field, "a time in ISO 8601, or null") from error
-    if moment is not None and moment.tzinfo is None:
-        raise EventPayloadError(field, "a time with its offset from UTC")
-    return moment
 
 
 def _agent(actor: object) -> uuid.UUID | None:

@@ -23,15 +23,48 @@ class FailureKind(StrEnum):
     """The request was written and no answer came: it may have been sent."""
 
 
+class Consequence(StrEnum):
+    """What a failure means for more than the one notice."""
+
+    NONE = "none"
+    SLOW_NUMBER = "slow_number"
+    """Nothing more by this job name for a while (429, 130429)."""
+    SLOW_RECIPIENT = "slow_recipient"
+    """Nothing more to this recipient for a while, the others go on (131056)."""
+    STRIKE_RECIPIENT = "strike_recipient"
+    """Suspend the address after repeats (131026, 30003)."""
+    DISABLE_RECIPIENT = "disable_recipient"
+    """The address does not exist or cannot take this (21211, 550 5.1.1, UNREGISTERED)."""
+    OPT_OUT_RECIPIENT = "opt_out_recipient"
+    """The person said no (131050, 21610)."""
+    ALERT = "alert"
+    """Our request or our configuration is wrong: a person has to mend it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failed attempt. `detail` is in our words: provider texts may hold addresses."""
+    """One failed attempt. `detail` is in our words: provider texts may hold addresses.
+
+    Attributes:
+        kind: What it means for the notice.
+        code: The provider's code (`131026`, `21610`, `smtp_550_5.1.1`, `UNREGISTERED`), or ours.
+        http_status: HTTP status of the answer, when there was one.
+        retry_after: What the provider asked for, not capped yet.
+        detail: For the operator.
+        consequence: What it means for others.
+        wait_is_ours: True when `retry_after` is our table's word (30008: after a quarter of
+            an hour) and not the provider's, so that the cap on providers does not hold.
+        attempts_allowed: Attempts the table allows for this code; None: the preset's number.
+    """
 
     kind: FailureKind
     code: str
     http_status: int | None = None
     retry_after: timedelta | None = None
     detail: str = ""
+    consequence: Consequence = Consequence.NONE
+    wait_is_ours: bool = False
+    attempts_allowed: int | None = None
 
 
 class SendFailedError(Exception):

@@ -9,8 +9,21 @@ import uuid
 from dataclasses import dataclass
 from enum import StrEnum
 
-MESSAGE_VERSION = 1
+PAYLOAD_VERSION = 1
+"""Version of what a row holds: `notifications.domain.contract`."""
+
+MESSAGE_VERSION = 2
 """Version of what a job carries. A worker leaves a version it does not know to a newer worker."""
+
+
+QUEUE = "notifications"
+URGENT_QUEUE = "notifications-urgent"
+"""Dramatiq on Redis has no priorities between jobs, so urgent ones have a queue of their own."""
+
+
+def queue_name(*, urgent: bool) -> str:
+    """The queue that the jobs of a notice go through."""
+    return URGENT_QUEUE if urgent else QUEUE
 
 
 class JobName(StrEnum):
@@ -24,15 +37,19 @@ class JobName(StrEnum):
 
 
 class Channel(StrEnum):
-    """A way to reach a person, for which this installation has a sender."""
+    """A way to reach a person. Not every installation has a sender for each."""
 
     EMAIL = "email"
     WHATSAPP = "whatsapp"
+    SMS = "sms"
+    PUSH = "push"
 
 
 JOB_OF_CHANNEL = {
     Channel.EMAIL: JobName.SEND_EMAIL,
     Channel.WHATSAPP: JobName.SEND_WHATSAPP,
+    Channel.SMS: JobName.SEND_SMS,
+    Channel.PUSH: JobName.SEND_PUSH,
 }
 CHANNEL_OF_JOB = {job: channel for channel, job in JOB_OF_CHANNEL.items()}
 
@@ -69,3 +86,5 @@ class Job:
     notification_id: uuid.UUID
     correlation_id: str
     urgent: bool = False
+    alone: bool = False
+    """It shares its message with no other: workers died while they had its row."""

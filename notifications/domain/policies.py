@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from notifications.domain.events import PolicyEvent
 from notifications.domain.jobs import Channel
+from ticketing.domain.enums import DeliveryGuarantee
 
 FORMAT_VERSION = 1
+
+DEFAULT_LIFETIME = timedelta(hours=24)
+"""After a day nobody acts on a notice any more: it is given up then, with its reason."""
+
+LONGEST = timedelta(days=30)
+_DURATION = re.compile(r"([1-9]\d{0,4})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 class Audience(StrEnum):
@@ -35,13 +45,35 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What one occasion causes. Urgent notices have a queue of their own."""
+    """What one occasion causes.
+
+    Attributes:
+        urgent: Its notices have a queue of their own, and quiet hours do not hold them.
+        routes: Who is told, and how.
+        guarantee: What happens to a notice that may have been sent, when nobody can find out.
+        expires: How long after the event a notice is of use.
+        digest: Notices to one recipient that follow within this time are told together; None: each
+            by itself.
+    """
 
     urgent: bool
     routes: tuple[Route, ...]
+    guarantee: DeliveryGuarantee = DeliveryGuarantee.AT_LEAST_ONCE
+    expires: timedelta = DEFAULT_LIFETIME
+    digest: timedelta | None = None
 
 
 Policies = Mapping[PolicyEvent, Policy]
+
+
+def by_channels(policies: Policies, channels: Collection[Channel]) -> dict[PolicyEvent, Policy]:
+    """The policies without routes by channels that this installation has no sender for."""
+    return {
+        event: replace(
+            policy, routes=tuple(route for route in policy.routes if route.channel in channels)
+        )
+        for event, policy in policies.items()
+    }
 
 
 class PoliciesError(ValueError):
@@ -79,10 +111,17 @@ def parse_policies(document: object) -> dict[PolicyEvent, Policy]:
 
 
 def _policy(value: object, place: str, problems: list[str]) -> Policy:
-    fields = _mapping(value, place, {"urgent", "notify"}, problems)
+    known = {"urgent", "notify", "guarantee", "expires", "digest"}
+    fields = _mapping(value, place, known, problems)
     urgent = fields.get("urgent", False)
     if not isinstance(urgent, bool):
         problems.append(f"{place}.urgent: expected true or false, got {urgent!r}")
+    guarantee = DeliveryGuarantee.AT_LEAST_ONCE
+    if "guarantee" in fields:
+        given = _member(DeliveryGuarantee, fields["guarantee"], f"{place}.guarantee", problems)
+        guarantee = given or guarantee
+    expires = _duration(fields, "expires", place, problems) or DEFAULT_LIFETIME
+    digest = _duration(fields, "digest", place, problems)
     notify = fields.get("notify")
     if not isinstance(notify, list):
         problems.append(f"{place}.notify: expected a list of {{to, channel}}, got {notify!r}")
@@ -94,7 +133,24 @@ def _policy(value: object, place: str, problems: list[str]) -> Policy:
             problems.append(f"{place}.notify[{index}]: is there twice")
         elif route is not None:
             routes.append(route)
-    return Policy(urgent=bool(urgent), routes=tuple(routes))
+    return Policy(bool(urgent), tuple(routes), guarantee, expires, digest)
+
+
+def _duration(
+    fields: Mapping[str, Any], name: str, place: str, problems: list[str]
+) -> timedelta | None:
+    if name not in fields:
+        return None
+    value = fields[name]
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    found = None if match is None else timedelta(**{_UNITS[match[2]]: int(match[1])})
+    if found is None or found > LONGEST:
+        problems.append(
+            f"{place}.{name}: expected a time such as 30s, 10m, 6h or 2d, at most 30d, "
+            f"got {value!r}"
+        )
+        return None
+    return found
 
 
 def _route(value: object, place: str, problems: list[str]) -> Route | None:
@@ -102,9 +158,6 @@ def _route(value: object, place: str, problems: list[str]) -> Route | None:
     audience = _member(Audience, fields.get("to"), f"{place}.to", problems)
     channel = _member(Channel, fields.get("channel"), f"{place}.channel", problems)
     if audience is None or channel is None:
-        return None
-    if audience is not Audience.ADMIN and channel is not Channel.EMAIL:
-        problems.append(f"{place}.channel: agents are reached by email only, got {channel.value!r}")
         return None
     return Route(audience, channel)
 

@@ -2,52 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from notifications.domain.events import PolicyEvent
 from notifications.domain.jobs import Channel
-from notifications.domain.policies import Audience, Policies
+from notifications.domain.policies import DEFAULT_LIFETIME, Audience, Policies, Route
+from notifications.domain.quiet_hours import QuietHours, quiet_until
+from ticketing.domain.enums import DeliveryGuarantee
 
 LANGUAGES = ("pt", "en", "es")
 """Languages notices exist in, the default first."""
 
+DEFAULT_ZONE = "America/Sao_Paulo"
+"""Of somebody who named none; the same default stands in `notification_preferences`."""
+
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """Somebody with an e-mail address, and the language of their notices."""
+class Recipient:
+    """Somebody who can be told, with their addresses and wishes.
 
-    email: str
+    Attributes:
+        email: E-mail address; None for an admin who is only a number.
+        language: One of `LANGUAGES`.
+        phone: E.164, for WhatsApp and SMS.
+        push_tokens: One for each device.
+        channels: Event to the channels they leave on for it; an event that is not there: all.
+        quiet: When they do not want to be disturbed.
+        time_zone: IANA name of the zone of `quiet`.
+        quiet_for_urgent: Whether even urgent notices wait for the end of the quiet hours.
+        agent_id: None for an admin who is no agent.
+    """
+
+    email: str | None
     language: str = LANGUAGES[0]
+    phone: str | None = None
+    push_tokens: tuple[str, ...] = ()
+    channels: Mapping[str, frozenset[Channel]] = field(default_factory=dict, hash=False)
+    quiet: QuietHours | None = None
+    time_zone: str = DEFAULT_ZONE
+    quiet_for_urgent: bool = False
+    agent_id: uuid.UUID | None = None
+
+    def addresses(self, channel: Channel) -> tuple[str, ...]:
+        """Where they are reached on a channel: one address, several devices, or nowhere."""
+        match channel:
+            case Channel.EMAIL:
+                return () if self.email is None else (self.email,)
+            case Channel.WHATSAPP | Channel.SMS:
+                return () if self.phone is None else (self.phone,)
+            case Channel.PUSH:
+                return self.push_tokens
+
+    def wants(self, event: str, channel: Channel) -> bool:
+        """Whether they left this channel on for this event."""
+        left_on = self.channels.get(event)
+        return left_on is None or channel in left_on
+
+    def held_until(self, now: datetime, *, urgent: bool) -> datetime | None:
+        """The end of their quiet hours, when a notice made now has to wait for it."""
+        if self.quiet is None or (urgent and not self.quiet_for_urgent):
+            return None
+        return quiet_until(now, quiet=self.quiet, zone=zone_named(self.time_zone))
 
 
 @dataclass(frozen=True, slots=True)
 class Holder:
     """The agent who has a ticket, and whether they work now."""
 
-    person: Person
+    person: Recipient
     on_duty: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Admin:
-    """Where the admin is reached. Either may be missing."""
-
-    person: Person | None = None
-    phone: str | None = None
-
-    def address(self, channel: Channel) -> str | None:
-        """E-mail address or E.164 number for this channel, if there is one."""
-        match channel:
-            case Channel.EMAIL:
-                return self.person.email if self.person else None
-            case Channel.WHATSAPP:
-                return self.phone
-
-    @property
-    def language(self) -> str:
-        """The language of the admin's notices."""
-        return self.person.language if self.person else LANGUAGES[0]
+def zone_named(name: str) -> ZoneInfo:
+    """The zone of this IANA name; UTC when the system's tables do not know it (any more)."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +96,12 @@ class Notice:
     urgent: bool
     nobody_on_duty: bool = False
     """The admin gets it because no agent of the queue is on duty."""
+    not_before: datetime | None = None
+    """The end of the recipient's quiet hours, when it has to wait for it."""
+    guarantee: DeliveryGuarantee = DeliveryGuarantee.AT_LEAST_ONCE
+    expires: timedelta = DEFAULT_LIFETIME
+    digest: timedelta | None = None
+    """See `notifications.domain.policies.Policy`."""
 
 
 def notice_language(languages: Sequence[str]) -> str:
@@ -74,41 +115,91 @@ def choose_notices(
     events: Sequence[PolicyEvent],
     *,
     policies: Policies,
-    on_duty: Sequence[Person],
-    admin: Admin,
+    on_duty: Sequence[Recipient],
+    admin: Recipient | None,
     holder: Holder | None = None,
+    now: datetime | None = None,
 ) -> tuple[Notice, ...]:
     """The notices for one happening, at most one for each address and channel.
 
     Where agents should be told and none of them is on duty, the admin is told too, by e-mail or,
-    without an address, by WhatsApp, and the notice says so. The result is empty when nobody can be
-    reached; the caller records that.
+    without an address, by WhatsApp, and the notice says so. Channels that somebody turned off are
+    left out, and with `now` a notice in their quiet hours waits for the end of them. When
+    everybody turned an urgent event off, they are told all the same: an alert that reaches nobody
+    is none. The result is empty when nobody can be reached; the caller records that.
     """
-    chosen: dict[tuple[Channel, str], Notice] = {}
-    for event in events:
-        policy = policies[event]
-        for route in policy.routes:
-            people, somebody_works = _agents(route.to, on_duty=on_duty, holder=holder)
-            notices = [
-                Notice(event, route.channel, person.email, person.language, policy.urgent)
-                for person in people
-            ]
-            if not somebody_works:
-                notices += _to_admin(
-                    event,
-                    route.channel,
-                    admin=admin,
-                    urgent=policy.urgent,
-                    alone=route.to is not Audience.ADMIN,
-                )
-            for notice in notices:
-                _add(chosen, notice)
-    return tuple(chosen.values())
+    choice = _Choice(policies, on_duty, admin, holder, now)
+    chosen = choice.of(events, heed_wishes=True)
+    if not chosen and any(policies[event].urgent for event in events):
+        chosen = choice.of(events, heed_wishes=False)
+    return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What notices are chosen from."""
+
+    policies: Policies
+    on_duty: Sequence[Recipient]
+    admin: Recipient | None
+    holder: Holder | None
+    now: datetime | None
+
+    def of(self, events: Sequence[PolicyEvent], *, heed_wishes: bool) -> tuple[Notice, ...]:
+        chosen: dict[tuple[Channel, str], Notice] = {}
+        for event in events:
+            for route in self.policies[event].routes:
+                for notice in self._by_route(event, route, heed_wishes=heed_wishes):
+                    _add(chosen, notice)
+        return tuple(chosen.values())
+
+    def _by_route(self, event: PolicyEvent, route: Route, *, heed_wishes: bool) -> list[Notice]:
+        people, somebody_works = _agents(route.to, on_duty=self.on_duty, holder=self.holder)
+        notices = [
+            notice
+            for person in people
+            if not heed_wishes or person.wants(event.value, route.channel)
+            for notice in self._notices(event, route.channel, person)
+        ]
+        if somebody_works or self.admin is None:
+            return notices
+        alone = route.to is not Audience.ADMIN
+        others = [other for other in Channel if other is not route.channel] if alone else []
+        options = [
+            option
+            for option in (route.channel, *others)
+            if self.admin.addresses(option)
+            and (not heed_wishes or self.admin.wants(event.value, option))
+        ]
+        if options:
+            notices += self._notices(event, options[0], self.admin, alone=alone)
+        return notices
+
+    def _notices(
+        self, event: PolicyEvent, channel: Channel, person: Recipient, *, alone: bool = False
+    ) -> list[Notice]:
+        policy = self.policies[event]
+        held = None if self.now is None else person.held_until(self.now, urgent=policy.urgent)
+        return [
+            Notice(
+                event,
+                channel,
+                address,
+                person.language,
+                policy.urgent,
+                alone,
+                held,
+                policy.guarantee,
+                policy.expires,
+                policy.digest,
+            )
+            for address in person.addresses(channel)
+        ]
 
 
 def _agents(
-    audience: Audience, *, on_duty: Sequence[Person], holder: Holder | None
-) -> tuple[tuple[Person, ...], bool]:
+    audience: Audience, *, on_duty: Sequence[Recipient], holder: Holder | None
+) -> tuple[tuple[Recipient, ...], bool]:
     """The agents of an audience, each once, and whether one of them is on duty."""
     match audience:
         case Audience.ADMIN:
@@ -123,17 +214,6 @@ def _agents(
             return tuple(dict.fromkeys((*away, *on_duty))), bool(on_duty)
 
 
-def _to_admin(
-    event: PolicyEvent, channel: Channel, *, admin: Admin, urgent: bool, alone: bool
-) -> list[Notice]:
-    others = [other for other in Channel if other is not channel] if alone else []
-    for option in (channel, *others):
-        address = admin.address(option)
-        if address is not None:
-            return [Notice(event, option, address, admin.language, urgent, nobody_on_duty=alone)]
-    return []
-
-
 def _add(chosen: dict[tuple[Channel, str], Notice], notice: Notice) -> None:
     """Keep the first notice for an address, but never lose the word that nobody is on duty."""
     key = (notice.channel, notice.recipient)
@@ -141,11 +221,4 @@ def _add(chosen: dict[tuple[Channel, str], Notice], notice: Notice) -> None:
     if present is None:
         chosen[key] = notice
     elif notice.nobody_on_duty and not present.nobody_on_duty:
-        chosen[key] = Notice(
-            present.event,
-            present.channel,
-            present.recipient,
-            present.language,
-            present.urgent,
-            nobody_on_duty=True,
-        )
+        chosen[key] = replace(present, nobody_on_duty=True)

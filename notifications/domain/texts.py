@@ -2,21 +2,37 @@
 
 A notice leaves the system, so it holds no name, number or words of the customer: the ticket's
 number, the reason in words, level, queue, priority and a link for people who may see the rest.
+Texts that a program or person wrote (`user-notice`) are text and nothing else: one line where a
+header is made of them, escaped where HTML is, and no link of theirs leads away from the console.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from html import escape
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from channels.graphemes import truncate
+from notifications.domain.notice_facts import facts, one_line, path_of, rows
+from notifications.domain.notice_page import Line, Page, as_html, as_text
 from notifications.domain.words import CATALOGUES, PT, Catalogue
 
 WHATSAPP_LANGUAGE = {"pt": "pt_BR", "en": "en", "es": "es"}
 """Template language codes of the WhatsApp Cloud API."""
+
+LONGEST_PUSH_TITLE = 65
+"""Characters that a locked phone shows of a title: Android cuts near 65, iOS later."""
+LONGEST_PUSH_BODY = 240
+"""Characters that an opened notification shows; some 150 are seen on a locked phone."""
+LONGEST_SMS = 300
+"""Characters before the link: three parts of 153 hold them, the link and what SMS adds."""
+LONGEST_LINK_LABEL = 20
+"""Characters on a button of WhatsApp."""
+DIGEST_LINES = 5
+"""Notices of a digest that are named; the rest are counted."""
+
+PREFERENCES_PAGE = "/console/notifications"
+_PREFIX = "[Ponte] "
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,171 +43,183 @@ class NoticeText:
     text: str
     """Plain text of an e-mail."""
     html: str
-    short: str
-    """For WhatsApp: the same facts in a few lines."""
+    whatsapp: str
+    """For WhatsApp, without the link: the same facts in a few lines."""
+    title: str
+    """For push, at most `LONGEST_PUSH_TITLE` characters."""
+    body: str
+    """For push, at most `LONGEST_PUSH_BODY` characters."""
+    sms: str
+    """For SMS, without the link: one line that begins with who writes."""
+    link: str
+    link_label: str
+    """At most `LONGEST_LINK_LABEL` characters."""
     parameters: tuple[str, ...]
     """Body parameters of the WhatsApp template: subject line, reason, link."""
 
+    @property
+    def short(self) -> str:
+        """For WhatsApp: the facts and the link."""
+        return f"{self.whatsapp}\n{self.link}"
+
 
 def render(
-    event: str, context: Mapping[str, Any], *, language: str, frontend_url: str
+    event: str,
+    context: Mapping[str, Any],
+    *,
+    language: str,
+    frontend_url: str,
+    unsubscribe_url: str | None = None,
 ) -> NoticeText:
     """The words of a notice.
 
     Args:
-        event: one of `PolicyEvent`.
-        context: `TicketFacts.as_context()`, with `nobody_on_duty` and, for a notice that failed,
-            `failed_channel` and `failed_code`.
+        event: one of `PolicyEvent`; one that is not known yet is told in general words.
+        context: `as_context()` of the facts, with `source` and `nobody_on_duty`. Further keys:
+            `alert` (topic of an operation's event); `failed_channel`, `failed_code` and
+            `failed_event` of a notice that failed; `title`, `body` (a text, or one for each
+            language) and `link` (a path) of a user's notice; `digest` with `count` (notices told
+            together, this one included) and `items` (their contexts).
         language: pt, en or es; anything else reads Portuguese.
-        frontend_url: where the console is, without the ticket's path.
+        frontend_url: where the console is, without a path.
+        unsubscribe_url: link of the e-mail that turns this kind off; None: there is none.
     """
+    if language not in CATALOGUES:
+        language = "pt"
     words = CATALOGUES.get(language, PT)
-    names = _names(words, context)
-    kind = f"{event}.{context.get('threshold')}"
-    if f"subject.{kind}" not in words:
-        kind = event
-    subject = _one_line(words[f"subject.{kind}"].format_map(names))
-    lead = words[f"lead.{kind}"].format_map(names)
-    alone = words["nobody_on_duty"] if context.get("nobody_on_duty") else None
-    rows = _rows(words, names)
-    link = f"{frontend_url.rstrip('/')}/console/tickets/{names['ticket_id']}"
+    base = frontend_url.rstrip("/")
+    page = _page(event, context, words, language, base, unsubscribe_url)
+    alone = [page.alone] if page.alone else []
+    listed = [f"- {line.title}" for line in page.lines] + ([page.more] if page.more else [])
+    lines = [f"{label}: {value}" for label, value in page.rows]
+    do = [f"{words['label.do']}: {page.do}"] if page.do else []
+    # A person's words are no fact of ours: they stand as they are, below their title.
+    lead = [page.lead] if event == "user-notice" else []
+    headline = page.subject.removeprefix(_PREFIX)
+    reason = _reason(words, context, page, language)
     return NoticeText(
-        subject=subject,
-        text=_text(words, lead, alone, rows, link),
-        html=_html(words, language, subject=subject, lead=lead, alone=alone, rows=rows, link=link),
-        short=_short(subject, alone, rows, link),
-        parameters=(subject, _one_line(names["metric"] or names["reason"]) or "-", link),
+        subject=page.subject,
+        text=as_text(page, words),
+        html=as_html(page, words, language=language),
+        whatsapp="\n".join([f"*{page.subject}*", *lead, *alone, *listed, *lines, *do]),
+        title=truncate(headline, LONGEST_PUSH_TITLE),
+        body=truncate(_push_body(page, reason), LONGEST_PUSH_BODY),
+        sms=truncate(_sms(headline, page, reason), LONGEST_SMS),
+        link=page.link,
+        link_label=page.link_label if len(page.link_label) <= LONGEST_LINK_LABEL else "Ponte",
+        parameters=(page.subject, one_line(reason) or "-", page.link),
     )
 
 
-def _names(words: Catalogue, context: Mapping[str, Any]) -> dict[str, str]:
-    reason = str(context.get("reason") or "")
-    priority = str(context.get("priority") or "")
-    channel = str(context.get("failed_channel") or "")
-    return {
-        "number": str(context.get("ticket_number") or ""),
-        "ticket_id": str(context.get("ticket_id") or ""),
-        "queue": str(context.get("queue_name") or ""),
-        "level": str(context.get("level") or ""),
-        "from_level": str(context.get("from_level") or ""),
-        "severity": str(context.get("severity") or ""),
-        # A code that is newer than this catalogue is still words: "angry_customer".
-        "reason": words.get(f"reason.{reason}", reason.replace("_", " ")),
-        "priority": words.get(f"priority.{priority}", priority),
-        "failed_channel": words.get(f"channel.{channel}", channel),
-        "failed_code": str(context.get("failed_code") or ""),
-        **_promise(words, context),
-    }
-
-
-def _promise(words: Catalogue, context: Mapping[str, Any]) -> dict[str, str]:
-    """What an SLA alert says; empty texts in other notices."""
-    used, target = context.get("consumed_seconds"), context.get("target_seconds")
-    amount, share = "", ""
-    if isinstance(used, int) and isinstance(target, int) and target > 0:
-        amount = words["sla.used"].format(used=_amount(used), target=_amount(target))
-        share = f"{100 * used // target} %"
-    also = (words.get(f"metric.{name}", str(name)) for name in context.get("also") or ())
-    metric = str(context.get("metric") or "")
-    return {
-        "metric": words.get(f"metric.{metric}", metric.replace("_", " ")),
-        "also": ", ".join(also),
-        "due": _moment(words, context.get("due_at"), context.get("time_zone")),
-        "used": amount,
-        "share": share,
-        "silenced": str(context.get("silenced") or ""),
-    }
-
-
-def _amount(seconds: int) -> str:
-    hours, minutes = divmod(seconds // 60, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min"
-
-
-def _moment(words: Catalogue, text: Any, time_zone: Any) -> str:
-    """A time as people read it, with the zone it is in."""
-    if not text:
-        return ""
-    try:
-        zone = ZoneInfo(str(time_zone)) if time_zone else UTC
-    except (ZoneInfoNotFoundError, ValueError):
-        zone = UTC
-    moment = datetime.fromisoformat(str(text)).astimezone(zone)
-    return f"{moment.strftime(words['sla.date'])} ({moment.tzname() if zone is UTC else zone})"
-
-
-def _rows(words: Catalogue, names: Mapping[str, str]) -> list[tuple[str, str]]:
-    level = names["level"]
-    if names["from_level"] and names["from_level"] != level:
-        level = words["level.changed"].format_map(names)
-    wanted = [
-        ("label.ticket", f"#{names['number']}"),
-        ("label.promise", names["metric"]),
-        ("label.also", names["also"]),
-        ("label.due", names["due"]),
-        ("label.used", names["used"]),
-        ("label.silenced", names["silenced"]),
-        ("label.reason", names["reason"]),
-        ("label.level", level),
-        ("label.queue", names["queue"]),
-        ("label.priority", names["priority"]),
-        ("label.severity", names["severity"]),
-        ("label.failed_channel", names["failed_channel"]),
-        ("label.failed_code", names["failed_code"]),
-    ]
-    return [(words[label], _one_line(value)) for label, value in wanted if value]
-
-
-def _text(
-    words: Catalogue, lead: str, alone: str | None, rows: list[tuple[str, str]], link: str
-) -> str:
-    head = [lead] if alone is None else [lead, "", alone]
-    facts = [f"{label}: {value}" for label, value in rows]
-    return "\n".join([*head, "", *facts, "", f"{words['open']}: {link}", "", words["footer"], ""])
-
-
-def _short(subject: str, alone: str | None, rows: list[tuple[str, str]], link: str) -> str:
-    facts = [f"{label}: {value}" for label, value in rows]
-    return "\n".join([f"*{subject}*", *([alone] if alone else []), *facts, link])
-
-
-def _html(
+def _page(  # noqa: PLR0917 - what a page is made of
+    event: str,
+    context: Mapping[str, Any],
     words: Catalogue,
     language: str,
-    *,
-    subject: str,
-    lead: str,
-    alone: str | None,
-    rows: list[tuple[str, str]],
-    link: str,
-) -> str:
-    """A page that mail programs show alike: a table, styles in the tags, nothing loaded."""
-    facts = "".join(
-        '<tr><td style="padding:4px 16px 4px 0;color:#5b6770">'
-        f'{escape(label)}</td><td style="padding:4px 0"><strong>{escape(value)}</strong></td></tr>'
-        for label, value in rows
-    )
-    notice = (
-        f'<p style="padding:10px 12px;background:#fff4d6;border-left:4px solid #e0a100">'
-        f"{escape(alone)}</p>"
-        if alone
-        else ""
-    )
-    code = "pt-BR" if language not in CATALOGUES or language == "pt" else language
-    return (
-        f'<!doctype html><html lang="{code}"><head><meta charset="utf-8">'
-        f"<title>{escape(subject)}</title></head>"
-        '<body style="margin:0;padding:24px;font-family:Arial,Helvetica,sans-serif;'
-        'font-size:15px;line-height:1.45;color:#1c2a33">'
-        f'<p style="font-size:17px">{escape(lead)}</p>{notice}'
-        f'<table role="presentation" style="border-collapse:collapse">{facts}</table>'
-        f'<p style="margin:20px 0"><a href="{escape(link)}" style="display:inline-block;'
-        "padding:10px 18px;background:#0b6e4f;color:#ffffff;text-decoration:none;"
-        f'border-radius:6px">{escape(words["open"])}</a></p>'
-        f'<p style="color:#5b6770;font-size:12px">{escape(words["footer"])}</p></body></html>'
+    base: str,
+    unsubscribe_url: str | None,
+) -> Page:
+    names = facts(words, context, language=language)
+    told = _digest(context)
+    kind, subject = _subject(event, context, words, names)
+    if told is not None:
+        names |= {"total": str(told.count), "what": words.get(f"event.{event}", event)}
+        kind, subject = "digest", words["subject.digest"].format_map(names)
+    path = path_of(event, context)
+    together = told is not None
+    return Page(
+        subject=one_line(subject),
+        lead=words[f"lead.{kind}"].format_map(names),
+        alone=words["nobody_on_duty"] if context.get("nobody_on_duty") else None,
+        rows=() if together else rows(words, names, subject=subject),
+        do="" if together else _do(event, kind, words),
+        lines=_lines(event, told, words, language, base) if told is not None else (),
+        more=_more(words, told),
+        link=base + path,
+        link_label=_link_label(words, path),
+        preferences=base + PREFERENCES_PAGE,
+        unsubscribe=unsubscribe_url,
     )
 
 
-def _one_line(value: str) -> str:
-    """No line break can reach a mail header or a template parameter."""
-    return " ".join(value.split())
+def _subject(
+    event: str, context: Mapping[str, Any], words: Catalogue, names: Mapping[str, str]
+) -> tuple[str, str]:
+    """The kind of a notice, which is the weightiest its catalogue knows, and its subject."""
+    options = [f"{event}.{context.get('alert')}", f"{event}.{context.get('threshold')}"]
+    if not names["number"]:
+        options.append(f"{event}.alone")
+    options.append(event)
+    kind = next((option for option in options if f"subject.{option}" in words), "other")
+    if kind == "other":
+        names = {**names, "what": event}
+    subject = words[f"subject.{kind}"].format_map(names)
+    # A context of an older version may lack what the line ends with.
+    return kind, one_line(subject).rstrip(" :#,")
+
+
+def _do(event: str, kind: str, words: Catalogue) -> str:
+    return words.get(f"do.{kind}") or words.get(f"do.{event}", "")
+
+
+def _link_label(words: Catalogue, path: str) -> str:
+    if path.startswith("/console/tickets/"):
+        return words["open.short"]
+    return words["open.dlq" if path.startswith("/console/dead-letters") else "open.ops"]
+
+
+def _reason(words: Catalogue, context: Mapping[str, Any], page: Page, language: str) -> str:
+    """The one fact beside the subject: the promise or reason of a ticket, else what to do."""
+    names = facts(words, context, language=language)
+    return page.more or names["metric"] or names["reason"] or page.do
+
+
+def _push_body(page: Page, reason: str) -> str:
+    parts = [page.alone or "", page.lead, "" if reason in page.lead else reason]
+    return one_line(" ".join(part.rstrip(".") + "." for part in parts if part))
+
+
+def _sms(headline: str, page: Page, reason: str) -> str:
+    detail = reason if reason and reason not in headline else ""
+    if not detail and not page.rows:
+        detail = page.lead
+    parts = [f"Ponte: {headline}", page.alone or "", detail]
+    return one_line(" ".join(part.rstrip(".") + "." for part in parts if part))
+
+
+@dataclass(frozen=True, slots=True)
+class _Digest:
+    count: int
+    items: Sequence[Mapping[str, Any]]
+
+
+def _digest(context: Mapping[str, Any]) -> _Digest | None:
+    """What is told together; None for a single notice, or for a digest that is none."""
+    value = context.get("digest")
+    if not isinstance(value, Mapping):
+        return None
+    items = value.get("items")
+    count = value.get("count")
+    known = [item for item in items or () if isinstance(item, Mapping)]
+    if not known or not isinstance(count, int) or count <= 1:
+        return None
+    return _Digest(count, known[:DIGEST_LINES])
+
+
+def _lines(
+    event: str, told: _Digest, words: Catalogue, language: str, base: str
+) -> tuple[Line, ...]:
+    found = []
+    for item in told.items:
+        names = facts(words, item, language=language)
+        _, subject = _subject(event, item, words, names)
+        title = truncate(one_line(subject).removeprefix(_PREFIX), 120)
+        found.append(Line(title, base + path_of(event, item)))
+    return tuple(found)
+
+
+def _more(words: Catalogue, told: _Digest | None) -> str:
+    rest = 0 if told is None else told.count - len(told.items)
+    if rest <= 0:
+        return ""
+    return words["digest.more.one" if rest == 1 else "digest.more"].format(rest=rest)

@@ -1,228 +1,160 @@
-"""Send a notice by SMTP (RFC 5321), step by step, so that it is known how far it came.
-
-The standard library's `sendmail` hides whether the message was handed over when the line breaks;
-that is the difference between "was not sent" and "may have been sent".
-"""
+"""Send a notice as e-mail: the message, and handing it to the mail server."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import re
-import smtplib
-import ssl
 import threading
+import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from email.errors import HeaderParseError
 from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime, parseaddr
-from enum import StrEnum
+from email.utils import format_datetime, formataddr, parseaddr
 from typing import TypeVar
 
-from notifications.domain.failure import Failure, FailureKind, SendFailedError
+from notifications.domain.failure import Consequence, Failure, FailureKind, SendFailedError
 from notifications.domain.texts import render
+from notifications.domain.unsubscribe import unsubscribe_url
+from notifications.senders.mail_message import mail_bytes, unstructured
+from notifications.senders.smtp_lines import Mail, SMTPLines, SMTPServer, Tls, classify_reply
 from notifications.services.ports import Accepted, Outgoing
 
-STEP_TIMEOUT_SECONDS = 10.0
-"""For each step (connect, greeting, TLS, login, sender, recipient, body, answer)."""
-
-CREDENTIALS_REFUSED = {530, 534, 535, 538}  # RFC 4954: authentication needed, weak, refused
-MAILBOX_FULL = {"4.2.2", "5.2.2"}  # RFC 3463; mailboxes are emptied, so neither is final
-START_BODY, ACCEPTED, WILL_FORWARD = 354, 250, 251
-QUIT_TIMEOUT_SECONDS = 1.0
-_ENHANCED = re.compile(rb"^([245]\.\d{1,3}\.\d{1,3})\b")
-_LEADING_DOT = re.compile(rb"(?m)^\.")
+__all__ = ["EmailSender", "SMTPServer", "Tls", "classify_reply"]
 
 
-class Tls(StrEnum):
-    """How the connection is secured. There is no silent way down from one to a lesser one."""
-
-    NONE = "none"
-    STARTTLS = "starttls"
-    SSL = "ssl"
-
-
-@dataclass(frozen=True, slots=True)
-class SMTPServer:
-    """Where mail is handed over."""
-
-    host: str
-    port: int
-    tls: Tls
-    user: str | None = None
-    password: str | None = None
-    timeout_seconds: float = STEP_TIMEOUT_SECONDS
-    tls_context: ssl.SSLContext | None = None
-    """None: certificates are checked against the system's authorities."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class EmailSender:
     """Sends notices as e-mail, text and HTML.
 
     The Message-ID is made of the notification's id: a second attempt is the same message, and
-    mailboxes that know it keep one copy.
+    mailboxes that know it keep one copy. Notices about one ticket name the same ancestor, so that
+    mail programs show them together.
+
+    Attributes:
+        server: Where mail is handed over.
+        sender: SMTP_FROM: an address, or `Name <address>`.
+        frontend_url: Where the console is, and the links that turn e-mails off.
+        unsubscribe_secret: A secret of the installation that signs these links; empty: none.
     """
 
     server: SMTPServer
     sender: str
-    """SMTP_FROM: an address, or `Name <address>`."""
     frontend_url: str
+    unsubscribe_secret: str = ""
+    lines: SMTPLines = field(init=False)
+    _from: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lines = SMTPLines(self.server)
+        self._from = _mailbox(self.sender)
 
     async def send(self, outgoing: Outgoing, *, now: datetime) -> Accepted:
         """Hand the notice to the mail server.
 
         Raises:
-            SendFailedError: see the table in `classify_reply`. `unknown` when the whole message was
-                written and no answer came.
+            SendFailedError: see the table in `channels.codes.smtp`. `unknown` when the whole
+                message was written and no answer came.
         """
-        message = self._message(outgoing, now)
-        from_address = parseaddr(self.sender)[1]
-        await _in_thread(lambda: _hand_over(self.server, message, from_address, outgoing.recipient))
-        return Accepted(provider_id=str(message["Message-ID"]))
+        address = mail_address(outgoing.recipient)
+        content = self._message(outgoing, address, now)
+        mail = Mail(parseaddr(self.sender)[1], address.addr_spec, content)
+        await _in_thread(lambda: self.lines.hand_over(mail, now=now))
+        return Accepted(provider_id=self._message_id(outgoing))
 
-    def _message(self, outgoing: Outgoing, now: datetime) -> EmailMessage:
+    async def close(self) -> None:
+        """Say goodbye to the mail server."""
+        await _in_thread(self.lines.close)
+
+    def _message(self, outgoing: Outgoing, address: Address, now: datetime) -> bytes:
+        link = self._unsubscribe_link(outgoing)
         words = render(
             outgoing.event,
             outgoing.context,
             language=outgoing.language,
             frontend_url=self.frontend_url,
+            unsubscribe_url=link,
         )
-        message = EmailMessage(policy=SMTP)
-        message["From"] = self.sender
-        message["To"] = _recipient(outgoing.recipient)
-        message["Subject"] = words.subject
-        message["Date"] = format_datetime(now)
-        message["Message-ID"] = f"<{outgoing.notification_id}@{_domain(self.sender)}>"
-        # RFC 3834: no vacation notice shall answer.
-        message["Auto-Submitted"] = "auto-generated"
-        message.set_content(words.text, cte="quoted-printable")
-        message.add_alternative(words.html, subtype="html", cte="quoted-printable")
-        return message
+        headers = [
+            ("From", self._from),
+            ("To", address.addr_spec),
+            ("Subject", unstructured(words.subject)),
+            ("Date", format_datetime(now)),
+            ("Message-ID", self._message_id(outgoing)),
+            # RFC 3834: no vacation notice shall answer.
+            ("Auto-Submitted", "auto-generated"),
+        ]
+        ancestor = _ancestor(outgoing, _domain(self.sender))
+        if ancestor is not None:
+            headers += [("In-Reply-To", ancestor), ("References", ancestor)]
+        if link is not None:
+            headers.append(("List-Unsubscribe", f"<{link}>"))
+            if link.startswith("https://"):  # RFC 8058 admits nothing else
+                headers.append(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))
+        boundary = f"=_{outgoing.notification_id.hex}"
+        return mail_bytes(headers, text=words.text, html=words.html, boundary=boundary)
+
+    def _message_id(self, outgoing: Outgoing) -> str:
+        return f"<{outgoing.notification_id}@{_domain(self.sender)}>"
+
+    def _unsubscribe_link(self, outgoing: Outgoing) -> str | None:
+        """The link that turns this kind off; an urgent one has none.
+
+        Mail programs offer it as one button beside "spam", and scanners have pressed it: nobody
+        shall lose the alerts of the night by that. They are turned off on the preferences' page.
+        """
+        if outgoing.urgent or not self.unsubscribe_secret:
+            return None
+        return unsubscribe_url(self.unsubscribe_secret, self.frontend_url, outgoing.notification_id)
 
 
-def classify_reply(code: int, text: bytes) -> Failure:
-    """What a refusing reply of a mail server means (RFC 5321 section 4.2, codes of RFC 3463).
+def mail_address(written: str) -> Address:
+    """The address as mail servers everywhere take it: a domain of any script as `xn--...`.
 
-    The reply's words are left out: they often hold the address.
+    Raises:
+        SendFailedError: when it is none, or when its part before the @ is not ASCII: few servers
+            carry that (SMTPUTF8), and one on the way that does not would return the notice later,
+            to nobody.
     """
-    match = _ENHANCED.match(text)
-    enhanced = match[1].decode() if match else ""
-    name = f"smtp_{code}" + (f"_{enhanced}" if enhanced else "")
-    if code in CREDENTIALS_REFUSED:
-        detail = "the mail server refuses SMTP_USER and SMTP_PASS, or wants them"
-        return Failure(FailureKind.STOP_CHANNEL, name, detail=detail)
-    if enhanced in MAILBOX_FULL:
-        return Failure(FailureKind.TRANSIENT, name, detail="the mailbox is full")
-    if code < 500:  # noqa: PLR2004 - 4yz is transient by RFC 5321; a reply that makes no sense too
-        return Failure(FailureKind.TRANSIENT, name, detail="the mail server asks to come back")
-    detail = "the mail server refuses the recipient or the message for good"
-    return Failure(FailureKind.PERMANENT, name, detail=detail)
-
-
-def _hand_over(server: SMTPServer, message: EmailMessage, sender: str, recipient: str) -> None:
-    body = message.as_bytes()
-    written = False
+    local, at, domain = written.rpartition("@")
+    if not local.isascii():
+        detail = "the part before the @ is not ASCII, and SMTPUTF8 is not spoken everywhere"
+        raise SendFailedError(_invalid(detail))
     try:
-        smtp = _connect(server)
-        try:
-            _expect(smtp.mail(sender), ACCEPTED)
-            _expect(smtp.rcpt(recipient), ACCEPTED, WILL_FORWARD)
-            smtp.putcmd("data")
-            _expect(smtp.getreply(), START_BODY)
-            # RFC 5321 section 4.5.2: a line that begins with a dot gets another one.
-            smtp.send(_LEADING_DOT.sub(b"..", body) + b".\r\n")
-            written = True
-            _expect(smtp.getreply(), ACCEPTED)
-        finally:
-            _quit(smtp)
-    except smtplib.SMTPAuthenticationError as error:
-        raise SendFailedError(_refused_login(error)) from error
-    except smtplib.SMTPNotSupportedError as error:
-        detail = "the mail server offers no STARTTLS or no login; check SMTP_TLS and SMTP_USER"
-        raise SendFailedError(_stop("smtp_unsupported", detail)) from error
-    except ssl.SSLCertVerificationError as error:
-        detail = "the mail server's certificate is not valid for SMTP_HOST"
-        raise SendFailedError(_stop("tls_certificate", detail)) from error
-    except smtplib.SMTPResponseException as error:
-        reply = error.smtp_error if isinstance(error.smtp_error, bytes) else b""
-        raise SendFailedError(classify_reply(error.smtp_code, reply)) from error
-    except (smtplib.SMTPException, OSError, ValueError) as error:
-        raise SendFailedError(_broken(error, written=written)) from error
-
-
-def _connect(server: SMTPServer) -> smtplib.SMTP:
-    """A connection ready for mail."""
-    # The name for EHLO: without it smtplib asks the DNS for this machine's, for seconds.
-    name, seconds = "ponte.local", server.timeout_seconds
-    context = server.tls_context or ssl.create_default_context()
-    smtp: smtplib.SMTP
-    if server.tls is Tls.SSL:
-        smtp = smtplib.SMTP_SSL(
-            server.host, server.port, local_hostname=name, timeout=seconds, context=context
-        )
-    else:
-        smtp = smtplib.SMTP(server.host, server.port, local_hostname=name, timeout=seconds)
-    try:
-        if server.tls is Tls.STARTTLS:
-            smtp.starttls(context=context)
-        smtp.ehlo_or_helo_if_needed()
-        if server.user:
-            smtp.login(server.user, server.password or "")
-    except BaseException:
-        smtp.close()
-        raise
-    return smtp
-
-
-def _quit(smtp: smtplib.SMTP) -> None:
-    """Say goodbye. What the server does with it changes nothing, so it is not waited for long."""
-    with contextlib.suppress(smtplib.SMTPException, OSError):
-        if smtp.sock is not None:
-            smtp.sock.settimeout(QUIT_TIMEOUT_SECONDS)
-            smtp.docmd("QUIT")
-    smtp.close()
-
-
-def _stop(code: str, detail: str) -> Failure:
-    return Failure(FailureKind.STOP_CHANNEL, code, detail=detail)
-
-
-def _expect(reply: tuple[int, bytes], *wanted: int) -> None:
-    code, text = reply
-    if code not in wanted:
-        raise SendFailedError(classify_reply(code, text))
-
-
-def _refused_login(error: smtplib.SMTPAuthenticationError) -> Failure:
-    """A 4yz answer to a login is a server in trouble, not a wrong password."""
-    if error.smtp_code < 500:  # noqa: PLR2004
-        return Failure(FailureKind.TRANSIENT, f"smtp_{error.smtp_code}", detail="login deferred")
-    detail = "the mail server refuses SMTP_USER and SMTP_PASS"
-    return Failure(FailureKind.STOP_CHANNEL, f"smtp_{error.smtp_code}", detail=detail)
-
-
-def _broken(error: Exception, *, written: bool) -> Failure:
-    name = type(error).__name__
-    if written:
-        detail = f"the whole message was written, then {name}: it may have been taken"
-        return Failure(FailureKind.UNKNOWN, "smtp_no_answer", detail=detail)
-    detail = f"the connection failed before the message was handed over ({name})"
-    return Failure(FailureKind.TRANSIENT, "smtp_connection", detail=detail)
-
-
-def _recipient(address: str) -> Address:
-    try:
-        parsed = Address(addr_spec=address)
-        address.encode("ascii")
+        if not at or not domain.isascii():
+            domain = domain.encode("idna").decode("ascii")
+        parsed = Address(addr_spec=f"{local}@{domain}" if at else written)
     except (ValueError, IndexError, HeaderParseError) as error:
-        failure = Failure(FailureKind.PERMANENT, "address_invalid", detail="not an e-mail address")
-        raise SendFailedError(failure) from error
+        raise SendFailedError(_invalid("not an e-mail address")) from error
     return parsed
+
+
+def _invalid(detail: str) -> Failure:
+    return Failure(
+        FailureKind.PERMANENT,
+        "address_invalid",
+        detail=detail,
+        consequence=Consequence.DISABLE_RECIPIENT,
+    )
+
+
+def _mailbox(sender: str) -> str:
+    """SMTP_FROM as a header: a name that is not ASCII becomes encoded words."""
+    name, address = parseaddr(sender)
+    if not name:
+        return address
+    if name.isascii():
+        return formataddr((name, address))
+    return f"{unstructured(name)} <{address}>"
+
+
+def _ancestor(outgoing: Outgoing, domain: str) -> str | None:
+    """The Message-ID that all notices about a ticket name; nothing was ever sent under it."""
+    try:
+        ticket_id = uuid.UUID(str(outgoing.context.get("ticket_id")))
+    except ValueError:
+        return None
+    return f"<ticket.{ticket_id}@{domain}>"
 
 
 def _domain(sender: str) -> str:

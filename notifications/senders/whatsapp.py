@@ -10,23 +10,34 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from channels.codes.rule import Provider
 from channels.graphemes import truncate
 from channels.message import OutboundMessage, OutboundTemplate
 from channels.whatsapp import client as whatsapp
 from channels.whatsapp.errors import Action, SendFailure
 from channels.whatsapp.limits import TEXT_BODY
 from channels.whatsapp.payloads import PayloadError, build_message
-from notifications.domain.failure import Failure, FailureKind, SendFailedError
+from notifications.domain.failure import Consequence, Failure, FailureKind, SendFailedError
+from notifications.domain.phone import is_e164
 from notifications.domain.texts import WHATSAPP_LANGUAGE, NoticeText, render
 from notifications.services.ports import Accepted, Outgoing
+from notifications.services.provider_failures import failure_for
 from notifications.services.statuses import callback_data
 
 WINDOW = timedelta(hours=23, minutes=55)
 """The customer service window is 24 hours; the margin covers clocks and a slow send."""
 
-RETRY_ONCE_ATTEMPTS = 2
+_TABLES_OWN_WAIT = timedelta(seconds=5)
+"""Longest wait that `channels.whatsapp.errors` adds by itself to a refusal for too much."""
 
 TEXT, TEMPLATE = "text", "template"
+
+_NO_NUMBER = Failure(
+    FailureKind.PERMANENT,
+    "phone_invalid",
+    detail="the recipient is no number in E.164: + and 10 to 15 digits",
+    consequence=Consequence.DISABLE_RECIPIENT,
+)
 
 
 class Client(Protocol):
@@ -65,6 +76,8 @@ class WhatsAppSender:
             SendFailedError: with the code `131047` and a detail that says so when the window is
                 closed and no template is named.
         """
+        if not is_e164(outgoing.recipient):
+            raise SendFailedError(_NO_NUMBER)
         words = render(
             outgoing.event,
             outgoing.context,
@@ -76,7 +89,7 @@ class WhatsAppSender:
                 return await self._post(outgoing, words, TEXT)
             except whatsapp.SendFailedError as error:
                 if error.failure.action is not Action.USE_TEMPLATE:
-                    raise SendFailedError(_failure(error.failure, outgoing.attempt)) from error
+                    raise SendFailedError(_failure(error.failure)) from error
         if self.template is None:
             raise SendFailedError(
                 Failure(
@@ -88,7 +101,7 @@ class WhatsAppSender:
         try:
             return await self._post(outgoing, words, TEMPLATE)
         except whatsapp.SendFailedError as error:
-            raise SendFailedError(_failure(error.failure, outgoing.attempt)) from error
+            raise SendFailedError(_failure(error.failure)) from error
 
     async def _wants_template(self, outgoing: Outgoing, now: datetime) -> bool:
         if outgoing.context.get("form") == TEMPLATE:
@@ -100,7 +113,10 @@ class WhatsAppSender:
 
     async def _post(self, outgoing: Outgoing, words: NoticeText, form: str) -> Accepted:
         message: OutboundMessage | OutboundTemplate = OutboundMessage(
-            text=truncate(words.short, TEXT_BODY)
+            # The link stands last and is never cut; WhatsApp makes it tappable. No button: one
+            # with a link (cta_url) is not in Meta's published description, and a reply button
+            # would come back as the words of a customer.
+            text=f"{truncate(words.whatsapp, TEXT_BODY - len(words.link) - 1)}\n{words.link}"
         )
         if form == TEMPLATE:
             message = OutboundTemplate(
@@ -123,19 +139,22 @@ class WhatsAppSender:
         return Accepted(provider_id=sent.provider_id, form=form)
 
 
-def _failure(refusal: SendFailure, attempt: int) -> Failure:
-    """Meta's refusal in our kinds. Its words are left out: they may hold a number."""
-    code = str(refusal.code) if refusal.code is not None else f"http_{refusal.http_status}"
+def _failure(refusal: SendFailure) -> Failure:
+    """Meta's refusal by the table of codes. Its words are left out: they may hold a number."""
     if refusal.code is None and refusal.http_status is None:
         code = "no_answer" if refusal.kind == "unknown" else "connection"
-    kind = FailureKind(refusal.kind)
+        return Failure(FailureKind(refusal.kind), code, detail=f"whatsapp: {refusal.action}")
     retry_after = refusal.retry_after
-    if refusal.action in {Action.SLOW_NUMBER, Action.PAIR_LIMIT}:
-        kind = FailureKind.RATE_LIMITED
-        # The table's own waits of a few seconds are a floor for a first retry, not the provider's
-        # word: the exponential delay takes their place.
-        if retry_after is not None and retry_after <= timedelta(seconds=5):
-            retry_after = None
-    elif refusal.action is Action.RETRY_ONCE and attempt >= RETRY_ONCE_ATTEMPTS:
-        kind = FailureKind.PERMANENT
-    return Failure(kind, code, refusal.http_status, retry_after, f"whatsapp: {refusal.action}")
+    # The table's own waits of a few seconds are a floor for a first retry, not the provider's
+    # word: the exponential delay takes their place.
+    if refusal.action in {Action.SLOW_NUMBER, Action.PAIR_LIMIT} and (
+        retry_after is None or retry_after <= _TABLES_OWN_WAIT
+    ):
+        retry_after = None
+    return failure_for(
+        Provider.WHATSAPP,
+        None if refusal.code is None else str(refusal.code),
+        http_status=refusal.http_status,
+        retry_after=retry_after,
+        detail=f"whatsapp: {refusal.action}",
+    )

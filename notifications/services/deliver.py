@@ -1,31 +1,39 @@
-"""Deliver one notification: claim (commit), send (no transaction open), record (commit).
+"""Deliver notifications: claim (commit), send (no transaction open), record (commit).
 
-Whoever dies in between leaves a lease that runs out; then the sweep puts the row in the queue again
-and somebody else claims it. Redis may lose, repeat or delay a job: the claim decides.
+Whoever dies in between leaves rows in `sending`; the sweep sees that their worker is gone and frees
+them. Redis may lose, repeat or delay a job: the claim decides.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import text
 
 from kit.clock import Clock
-from notifications.domain.failure import Failure, FailureKind, SendFailedError, error_record
-from notifications.domain.jobs import CHANNEL_OF_JOB, JobName
-from notifications.domain.retry import RetryIn, plan_retry, preset_for
+from notifications.domain.failure import Failure, FailureKind, SendFailedError
+from notifications.domain.jobs import JobName
+from notifications.services.claims import IDS, UNKNOWN_FOR_GOOD, Claims
+from notifications.services.delivery_metrics import count_put_off, count_result
 from notifications.services.failures import FailureNotices
-from notifications.services.ports import Accepted, Outgoing, Sender
+from notifications.services.ports import (
+    Accepted,
+    Gate,
+    Outcome,
+    Outgoing,
+    Passage,
+    Reconciler,
+    Sender,
+)
+from notifications.services.recorder import RECORD_PAUSES_SECONDS, Recorder
+from notifications.services.results import PutOff, Result, Results, turned_back
+from notifications.services.slots import Slots
 from ticketing.db.engine import Database
-from ticketing.db.tables import Notification
-from ticketing.domain.enums import DeliveryState
+from ticketing.domain.enums import DeliveryGuarantee
 
 log = structlog.get_logger()
 
@@ -33,81 +41,190 @@ SEND_DEADLINE = timedelta(seconds=90)
 """A sender that has not answered by then is given up as of unknown outcome. It is above the sum of
 a sender's own timeouts (SMTP: eight steps of 10 s), which end a hanging send first."""
 
-LEASE = timedelta(minutes=2)
-"""How long a claim holds. It must be above `SEND_DEADLINE`, or one notice could be sent by two."""
+CONCURRENCY: Mapping[JobName, int] = {
+    # One HTTP connection each; Meta's own limit is 80 messages a second for each number.
+    JobName.SEND_WHATSAPP: 128,
+    # Threads, because the SDKs block: each channel has its own, so that one starves no other.
+    JobName.SEND_EMAIL: 32,
+    JobName.SEND_SMS: 32,
+    JobName.SEND_PUSH: 32,
+    # No network: it writes rows.
+    JobName.NOTIFY_USER: 8,
+}
+"""Sends at once in one process."""
 
-MAX_LOST_WORKERS = 5
-"""A row whose worker died this many times in a row kills workers: it is given up, not repeated."""
+LONGEST_CLOSED = timedelta(seconds=5)
+"""How long this process believes a gate that turned everything back without asking it again."""
 
-RECORD_PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Waits between tries to record a result while the database restarts; 16 s, well within `LEASE`."""
+OPEN = Passage(allowed=True)
 
-WAITING = (DeliveryState.PENDING.value, DeliveryState.UNKNOWN.value)
-ON_ITS_WAY = (*WAITING, DeliveryState.SENDING.value)
-
-
-async def claim(
-    db: Database, notification_id: uuid.UUID, now: datetime, *, give_up: FailureNotices
-) -> Outgoing | None:
-    """Take the notification for one attempt, or None when there is nothing to do.
-
-    Nothing to do: it does not exist, is finished, is not due yet, or somebody else has it. The
-    attempt is counted and committed before anything is sent.
+_LEAVE = text(
     """
-    async with db.transaction() as session:
-        row = await session.scalar(
-            select(Notification)
-            .where(Notification.id == notification_id)
-            .with_for_update(skip_locked=True)
-        )
-        if row is None or not _is_due(row, now):
-            return None
-        if row.state == DeliveryState.SENDING.value and _lost_workers(row) >= MAX_LOST_WORKERS:
-            lost = Failure(FailureKind.UNKNOWN, "worker_lost", detail="every worker died over it")
-            await give_up.give_up(session, row, lost, reason="attempts_exhausted", now=now)
-            return None
-        if row.state == DeliveryState.SENDING.value:
-            row.error = {"code": "worker_lost", "kind": "unknown", "count": _lost_workers(row) + 1}
-        row.state = DeliveryState.SENDING.value
-        row.attempts += 1
-        row.lease_until = now + LEASE
-        row.next_attempt_at = None
-        row.enqueued_at = None
-        return Outgoing(
-            notification_id=row.id,
-            attempt=row.attempts,
-            recipient=row.recipient,
-            language=row.language,
-            event=row.event,
-            context=dict(row.context),
-            created_at=row.created_at,
-            correlation_id=row.correlation_id,
-        )
+    UPDATE notifications SET enqueued_at = NULL
+    WHERE id = ANY(:ids) AND state IN ('pending', 'unknown') AND enqueued_at IS NOT NULL
+    """
+).bindparams(IDS)
 
 
-@dataclass(frozen=True, slots=True)
 class Deliverer:
-    """Delivers notifications. `jitter` draws a number from 0 to 1."""
+    """Delivers notifications in one process.
 
-    db: Database
-    clock: Clock
-    senders: Mapping[JobName, Sender]
-    give_up: FailureNotices
-    jitter: Callable[[], float]
-    record_pauses: tuple[float, ...] = field(default=RECORD_PAUSES_SECONDS)
+    Args:
+        db: Where the rows are.
+        clock: The time.
+        senders: One for each job name that this installation is configured for.
+        give_up: What happens to a notification that is given up.
+        jitter: Draws a number from 0 to 1.
+        gate: Breakers and pauses; None: everything may leave.
+        reconcilers: Who can be asked what became of an unknown outcome.
+        worker: Key of this process's presence, None while it holds none.
+        concurrency: Sends at once for each job name.
+        record_pauses: See `Recorder`.
+    """
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        clock: Clock,
+        senders: Mapping[JobName, Sender],
+        give_up: FailureNotices,
+        jitter: Callable[[], float],
+        gate: Gate | None = None,
+        reconcilers: Mapping[JobName, Reconciler] | None = None,
+        worker: Callable[[], int | None] = lambda: None,
+        concurrency: Mapping[JobName, int] = CONCURRENCY,
+        record_pauses: Sequence[float] = RECORD_PAUSES_SECONDS,
+    ) -> None:
+        self.db = db
+        self.clock = clock
+        self.senders = senders
+        self.give_up = give_up
+        self.jitter = jitter
+        self.gate = gate
+        self.reconcilers = dict(reconcilers or {})
+        self._worker = worker
+        self._claims = Claims(db, give_up, asked=frozenset(self.reconcilers))
+        self._results = Results(give_up, jitter)
+        self._recorder = Recorder(self._commit, self._report, pauses=record_pauses)
+        self._slots = {name: Slots(concurrency.get(name, 8)) for name in JobName}
+        self._closed_until: dict[JobName, datetime] = {}
+        self._stopping = False
 
     async def deliver(self, notification_id: uuid.UUID, job_name: JobName) -> None:
-        """Make one attempt, if one is due. Safe to call twice, or by two at once.
+        """Make one attempt, if one is due; see `deliver_many`."""
+        await self.deliver_many([notification_id], job_name)
+
+    async def deliver_many(self, ids: Sequence[uuid.UUID], job_name: JobName) -> None:
+        """Make one attempt for each notification that is due. Safe to call twice, or by two.
+
+        Returns when every result is committed.
 
         Raises:
-            SQLAlchemyError: when the database does not answer; the sweep comes back to the row.
+            SQLAlchemyError: when the database does not answer; the sweep comes back to the rows.
         """
-        outgoing = await claim(self.db, notification_id, self.clock.now(), give_up=self.give_up)
-        if outgoing is None:
-            log.debug("notification.nothing_to_do", notification_id=str(notification_id))
+        waiting = list(dict.fromkeys(ids))
+        parts: list[asyncio.Task[None]] = []
+        slots = self._slots[job_name]
+        while waiting and not self._is_closed(job_name):
+            taken = await slots.take(len(waiting))
+            part, waiting = waiting[:taken], waiting[taken:]
+            if not waiting and not parts:  # as a rule: all at once, without a task of its own
+                await self._deliver_part(part, job_name, slots, taken)
+                return
+            parts.append(asyncio.create_task(self._deliver_part(part, job_name, slots, taken)))
+        if waiting:
+            await self._leave_to_sweep(waiting)
+        for outcome in await asyncio.gather(*parts, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def stop(self, *, within: timedelta = timedelta(seconds=8)) -> None:
+        """Claim nothing more and write what is there; sends under way go on meanwhile."""
+        self._stopping = True
+        await self._recorder.close(within_seconds=within.total_seconds())
+
+    def begin_stop(self) -> None:
+        """Claim nothing more."""
+        self._stopping = True
+
+    def _is_closed(self, job_name: JobName) -> bool:
+        until = self._closed_until.get(job_name)
+        return self._stopping or (until is not None and until > self.clock.now())
+
+    async def _leave_to_sweep(self, ids: Sequence[uuid.UUID]) -> None:
+        """Say of rows whose job ends unclaimed that they are in no queue."""
+        async with self.db.transaction() as session:
+            await session.execute(_LEAVE, {"ids": list(ids)})
+
+    async def _deliver_part(
+        self, ids: Sequence[uuid.UUID], job_name: JobName, slots: Slots, taken: int
+    ) -> None:
+        """Claim what `taken` places are for, send it, and see it recorded."""
+        try:
+            claimed = await self._claims.take(
+                ids, job_name, now=self.clock.now(), worker=self._worker()
+            )
+            passages = await self._admit(job_name, claimed)
+            going = [pair for pair in zip(claimed, passages, strict=True) if pair[1].allowed]
+        except BaseException:
+            slots.give_back(taken)
+            raise
+        slots.give_back(taken - len(going))
+        self._recorder.expect(len(going))
+        sends = [self._attempt(outgoing, job_name, passage, slots) for outgoing, passage in going]
+        if len(going) < len(claimed):
+            held = zip(claimed, passages, strict=True)
+            sends.append(self._put_off([pair for pair in held if not pair[1].allowed], job_name))
+        if len(claimed) < len(ids):
+            log.debug("notification.nothing_to_do", count=len(ids) - len(claimed))
+        if len(sends) == 1:
+            await sends[0]
             return
-        result = await self._send(outgoing, job_name)
-        await self._record_patiently(outgoing, job_name, result)
+        for outcome in await asyncio.gather(*sends, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _admit(self, job_name: JobName, claimed: Sequence[Outgoing]) -> Sequence[Passage]:
+        if self.gate is None or not claimed:
+            return [OPEN] * len(claimed)
+        passages = await self.gate.admit(job_name, [one.recipient for one in claimed])
+        shut = [one for one in passages if not one.allowed and one.reason == "breaker_open"]
+        if len(shut) == len(passages):
+            wait = min(*(one.wait for one in shut), LONGEST_CLOSED)
+            self._closed_until[job_name] = self.clock.now() + wait
+        return passages
+
+    async def _put_off(self, held: Sequence[tuple[Outgoing, Passage]], job_name: JobName) -> None:
+        now = self.clock.now()
+        later: list[PutOff] = [
+            turned_back(outgoing, job_name, passage, now=now, jitter=self.jitter())
+            for outgoing, passage in held
+        ]
+        async with self.db.transaction() as session:
+            await self._results.put_off(session, later, now=now)
+        count_put_off(later)
+        log.info(
+            "notification.put_off",
+            job_name=job_name.value,
+            count=len(later),
+            reason=later[0].reason,
+            retry_in_seconds=round(held[0][1].wait.total_seconds(), 1),
+        )
+
+    async def _attempt(
+        self, outgoing: Outgoing, job_name: JobName, passage: Passage, slots: Slots
+    ) -> None:
+        try:
+            answer = await self._send(outgoing, job_name)
+        except BaseException:
+            self._recorder.expect(-1)
+            raise
+        finally:
+            slots.give_back()
+        await self._recorder.add(
+            Result(outgoing, job_name, answer, passage.probe, passage.generation)
+        )
 
     async def _send(self, outgoing: Outgoing, job_name: JobName) -> Accepted | Failure:
         sender = self.senders.get(job_name)
@@ -116,119 +233,65 @@ class Deliverer:
             return Failure(FailureKind.PERMANENT, "no_sender", detail=detail)
         try:
             async with asyncio.timeout(SEND_DEADLINE.total_seconds()):
+                if outgoing.was_unknown:
+                    known = await self._ask(outgoing, job_name)
+                    if known is not None:
+                        return known
                 return await sender.send(outgoing, now=self.clock.now())
         except SendFailedError as error:
             return error.failure
         except TimeoutError:
             return Failure(FailureKind.UNKNOWN, "deadline", detail="the provider did not answer")
-        except Exception as error:  # a fault of ours must leave a trace on the row and be retried
+        except Exception as error:  # a fault of ours, before or after the provider took it
             log.exception(
                 "notification.sender_broken",
                 notification_id=str(outgoing.notification_id),
                 job_name=job_name.value,
                 error_type=type(error).__name__,
             )
-            return Failure(FailureKind.TRANSIENT, "internal_error", detail=type(error).__name__)
+            return Failure(FailureKind.UNKNOWN, "internal_error", detail=type(error).__name__)
 
-    async def _record_patiently(
-        self, outgoing: Outgoing, job_name: JobName, result: Accepted | Failure
-    ) -> None:
-        """Record, trying again while the database is away: forgetting a send means a second one."""
-        for pause in self.record_pauses:
+    async def _ask(self, outgoing: Outgoing, job_name: JobName) -> Accepted | Failure | None:
+        """What became of an earlier attempt; None: nothing, it may be sent (again)."""
+        reconciler = self.reconcilers.get(job_name)
+        found: Accepted | None = None
+        if reconciler is not None:
             try:
-                await self.record(outgoing, job_name, result)
-            except (SQLAlchemyError, OSError) as error:
-                log.warning(
-                    "notification.record_failed",
-                    notification_id=str(outgoing.notification_id),
-                    error_type=type(error).__name__,
-                    retry_in_seconds=pause,
-                )
-                await asyncio.sleep(pause)
-            else:
-                return
-        await self.record(outgoing, job_name, result)
+                found = await reconciler.look_up(outgoing, now=self.clock.now())
+            except SendFailedError as error:
+                # Still nobody knows: it waits again, as the unknown outcome that it is.
+                failure = error.failure
+                detail = "the provider could not be asked what became of it"
+                return Failure(FailureKind.UNKNOWN, failure.code, failure.http_status, None, detail)
+        if found is None and outgoing.guarantee is DeliveryGuarantee.AT_MOST_ONCE:
+            return UNKNOWN_FOR_GOOD
+        return found
 
     async def record(
         self, outgoing: Outgoing, job_name: JobName, result: Accepted | Failure
     ) -> None:
-        """Write the result of an attempt on the row.
+        """Write the result of an attempt on the row, now."""
+        await self._commit([Result(outgoing, job_name, result)])
 
-        A success counts whenever it comes. A failure counts only for the attempt that holds the
-        row: neither a status that came first nor a newer attempt is overwritten.
-        """
+    async def _commit(self, results: Sequence[Result]) -> None:
         now = self.clock.now()
         async with self.db.transaction() as session:
-            row = await session.get(Notification, outgoing.notification_id, with_for_update=True)
-            if row is None:
-                return
-            if isinstance(result, Accepted):
-                _record_success(row, result, now)
-            elif row.state == DeliveryState.SENDING.value and row.attempts == outgoing.attempt:
-                await self._record_failure(session, row, job_name, result, now)
+            await self._results.write(session, results, now=now)
+        for one in results:
+            count_result(one, now)
 
-    async def _record_failure(
-        self,
-        session: AsyncSession,
-        row: Notification,
-        job_name: JobName,
-        failure: Failure,
-        now: datetime,
-    ) -> None:
-        preset = preset_for(failure, channel=CHANNEL_OF_JOB.get(job_name))
-        plan = plan_retry(row.attempts, failure, preset=preset, jitter=self.jitter())
-        if not isinstance(plan, RetryIn):
-            await self.give_up.give_up(session, row, failure, reason=plan.reason, now=now)
+    async def _report(self, results: Sequence[Result]) -> None:
+        if self.gate is None:
             return
-        unknown = failure.kind is FailureKind.UNKNOWN
-        row.state = (DeliveryState.UNKNOWN if unknown else DeliveryState.PENDING).value
-        row.next_attempt_at = now + plan.delay
-        row.enqueued_at = None
-        row.lease_until = None
-        row.error = error_record(failure, job_name=job_name.value, attempt=row.attempts, at=now)
-        say = log.error if failure.kind is FailureKind.STOP_CHANNEL else log.warning
-        say(
-            "notification.attempt_failed",
-            notification_id=str(row.id),
-            job_name=job_name.value,
-            kind=failure.kind.value,
-            code=failure.code,
-            attempt=row.attempts,
-            retry_in_seconds=round(plan.delay.total_seconds(), 1),
-            correlation_id=row.correlation_id,
-        )
-
-
-def _is_due(row: Notification, now: datetime) -> bool:
-    if row.state in WAITING:
-        return row.next_attempt_at is None or row.next_attempt_at <= now
-    if row.state == DeliveryState.SENDING.value:
-        return row.lease_until is None or row.lease_until <= now
-    return False
-
-
-def _lost_workers(row: Notification) -> int:
-    error = row.error or {}
-    return int(error.get("count", 0)) if error.get("code") == "worker_lost" else 0
-
-
-def _record_success(row: Notification, accepted: Accepted, now: datetime) -> None:
-    if row.provider_id is None or row.state in ON_ITS_WAY:
-        row.provider_id = accepted.provider_id or row.provider_id
-    if accepted.form is not None:
-        row.context = row.context | {"form": accepted.form}
-    if row.state not in ON_ITS_WAY and row.state != DeliveryState.FAILED.value:
-        return  # a status said sent, delivered or read before the answer came
-    row.state = DeliveryState.SENT.value
-    row.finished_at = now
-    row.lease_until = None
-    row.next_attempt_at = None
-    row.error = None
-    log.info(
-        "notification.sent",
-        notification_id=str(row.id),
-        job_name=row.job_name,
-        attempt=row.attempts,
-        ticket_id=str(row.ticket_id),
-        correlation_id=row.correlation_id,
-    )
+        for job_name in dict.fromkeys(one.job_name for one in results):
+            outcomes = [
+                Outcome(
+                    one.outgoing.recipient,
+                    one.answer if isinstance(one.answer, Failure) else None,
+                    probe=one.probe,
+                    generation=one.generation,
+                )
+                for one in results
+                if one.job_name is job_name
+            ]
+            await self.gate.report(job_name, outcomes)

@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.domain.events import PolicyEvent
 from notifications.domain.failure import Failure, error_record
-from notifications.domain.jobs import CHANNEL_OF_JOB, JobName
+from notifications.domain.jobs import CHANNEL_OF_JOB, JobName, queue_name
 from notifications.domain.policies import Policies
 from notifications.domain.recipients import choose_notices
+from notifications.services.dead_letters import bury
 from notifications.services.fan_out import insert_notices
 from notifications.services.recipients import AdminContact, find_admin
 from ticketing.db.tables import Notification
@@ -27,6 +28,8 @@ class FailureNotices:
 
     policies: Policies
     admin: AdminContact
+    recipient_key: str = ""
+    """The server's secret that recipients of dead letters are hashed with; empty: no hash."""
 
     async def give_up(
         self,
@@ -37,8 +40,9 @@ class FailureNotices:
         reason: str,
         now: datetime,
     ) -> None:
-        """Mark the locked row failed, for ever, and tell the admin by another way.
+        """Mark the locked row failed, make it a dead letter, and tell the admin by another way.
 
+        All in the caller's transaction: there is no failed row without its dead letter.
         A notice about a failure causes no further one, and the admin is not told by the way that
         has just failed, so two broken channels cannot keep each other busy.
         """
@@ -57,6 +61,15 @@ class FailureNotices:
             code=failure.code,
             reason=reason,
             correlation_id=row.correlation_id,
+        )
+        await bury(
+            session,
+            row,
+            failure,
+            reason=reason,
+            origin_queue=queue_name(urgent=row.urgent),
+            now=now,
+            recipient_key=self.recipient_key,
         )
         if row.event != PolicyEvent.NOTIFICATION_FAILED.value:
             await self._tell_admin(session, row, failure, now)
@@ -80,14 +93,24 @@ class FailureNotices:
             "source": f"notification:{row.id}",
             "failed_channel": failed.value if failed else row.job_name,
             "failed_code": failure.code,
+            "failed_event": row.event,
         }
         await insert_notices(
             session,
             others,
-            key=f"failed:{row.id}",
+            key=failure_key(row),
             context=context,
             ticket_id=row.ticket_id,
             now=now,
             correlation_id=row.correlation_id,
             enqueued_at=None,
         )
+
+
+def failure_key(row: Notification) -> str:
+    """The cause of the admin's notice: once for each life of a notice.
+
+    A notice that was reprocessed and died again is news to whoever reprocessed it.
+    """
+    again = f":{row.reprocess_count}" if row.reprocess_count else ""
+    return f"failed:{row.id}{again}"

@@ -1,11 +1,11 @@
-"""Turn an outbox event into notification rows, once, however often and by how many it is tried."""
+"""Turn outbox events into notification rows, once, however often and by how many it is tried."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import structlog
 from sqlalchemy import func, select, tuple_
@@ -20,21 +20,61 @@ from notifications.domain.events import (
     policy_events,
     ticket_facts,
 )
-from notifications.domain.jobs import JOB_OF_CHANNEL, Job, JobName
-from notifications.domain.policies import Policies
-from notifications.domain.recipients import Notice, choose_notices
-from notifications.services.recipients import (
-    AdminContact,
-    agent_email,
-    find_admin,
-    find_holder,
-    on_duty_agents,
+from notifications.domain.jobs import Channel, Job, JobName
+from notifications.domain.operation_events import (
+    OCCASION_OF_TOPIC,
+    OperationFacts,
+    operation_facts,
 )
+from notifications.domain.policies import Policies, by_channels
+from notifications.domain.recipients import Notice, choose_notices
+from notifications.services.addresses import refusals
+from notifications.services.directory import Directory
+from notifications.services.notices import Cause, insert_all, insert_notices
+from notifications.services.recipients import AdminContact
 from ticketing.db.engine import Database
 from ticketing.db.tables import Notification, OutboxEvent
 from ticketing.domain.enums import DeliveryState
 
+__all__ = ["FannedOut", "fan_out", "fan_out_all", "insert_notices"]
+
 log = structlog.get_logger()
+
+EVERY_CHANNEL = frozenset(Channel)
+
+
+@dataclass(frozen=True, slots=True)
+class FannedOut:
+    """What came of a batch of events.
+
+    Attributes:
+        jobs: To be put in the queue now.
+        published: Events that are done.
+        refused: Events whose payload is wrong, with the error; they stay unpublished.
+    """
+
+    jobs: tuple[Job, ...] = ()
+    published: tuple[uuid.UUID, ...] = ()
+    refused: dict[uuid.UUID, Exception] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What one event causes."""
+
+    event: OutboxEvent
+    facts: TicketFacts | OperationFacts
+    occasions: tuple[PolicyEvent, ...]
+    notices: tuple[Notice, ...]
+
+    @property
+    def cause(self) -> Cause:
+        return Cause(
+            key=str(self.event.id),
+            context=self.facts.as_context() | {"source": _source(self.event)},
+            ticket_id=_ticket_id(self.facts),
+            correlation_id=self.event.correlation_id,
+        )
 
 
 async def fan_out(
@@ -44,42 +84,143 @@ async def fan_out(
     policies: Policies,
     admin: AdminContact,
     now: datetime,
+    channels: Collection[Channel] = EVERY_CHANNEL,
 ) -> tuple[Job, ...]:
-    """Write the notifications of one outbox event and mark it published, in one transaction.
-
-    The event is locked: a second relay passes it by and gets an empty tuple, as does a second run.
-    Put the returned jobs in the queue afterwards; when that fails, or the process dies first, the
-    sweep does it.
+    """Write the notifications of one outbox event; see `fan_out_all`.
 
     Raises:
         EventPayloadError: when the event's payload is wrong; it stays unpublished.
     """
+    done = await fan_out_all(
+        db, [event_id], policies=policies, admin=admin, now=now, channels=channels
+    )
+    for error in done.refused.values():
+        raise error
+    return done.jobs
+
+
+async def fan_out_all(
+    db: Database,
+    event_ids: Sequence[uuid.UUID],
+    *,
+    policies: Policies,
+    admin: AdminContact,
+    now: datetime,
+    channels: Collection[Channel] = EVERY_CHANNEL,
+) -> FannedOut:
+    """Write the notifications of outbox events and mark those published, in one transaction.
+
+    Events are locked: a second relay passes them by, as does a second run. Put the returned jobs
+    in the queue afterwards; when that fails, or the process dies first, the sweep does it.
+
+    Args:
+        db: Where events and notifications are.
+        event_ids: Which events.
+        policies: Who is told of what.
+        admin: Who the admin is.
+        now: When.
+        channels: Channels that this installation has a sender for; routes by others are left out.
+    """
+    usable = by_channels(policies, channels)
     async with db.transaction() as session:
-        event = await session.scalar(
-            select(OutboxEvent)
-            .where(OutboxEvent.id == event_id, OutboxEvent.published_at.is_(None))
-            .with_for_update(skip_locked=True)
+        events = (
+            await session.scalars(
+                select(OutboxEvent)
+                .where(OutboxEvent.id.in_(list(event_ids)), OutboxEvent.published_at.is_(None))
+                .order_by(OutboxEvent.id)
+                .with_for_update(skip_locked=True)
+            )
+        ).all()
+        directory = Directory(session, admin)
+        plans: list[_Plan] = []
+        refused: dict[uuid.UUID, Exception] = {}
+        for event in events:
+            try:
+                plans.append(await _plan(directory, event, usable, now))
+            except ValueError as error:  # also EventPayloadError; the others go on
+                refused[event.id] = error
+        plans = await _without_refused(session, plans, now)
+        made = [(plan.cause, notice) for plan in plans for notice in plan.notices]
+        jobs = await insert_all(session, made, now=now, enqueued_at=now)
+        for plan in plans:
+            await _note_unreached(session, plan, policies, now)
+            plan.event.published_at = now
+    if plans:
+        log.info("outbox.published", count=len(plans), jobs=len(jobs))
+    return FannedOut(jobs, tuple(plan.event.id for plan in plans), refused)
+
+
+async def _plan(
+    directory: Directory, event: OutboxEvent, policies: Policies, now: datetime
+) -> _Plan:
+    """Whom an event tells.
+
+    Raises:
+        EventPayloadError: when its payload is wrong.
+    """
+    if event.topic in OCCASION_OF_TOPIC:
+        return await _operation_plan(directory, event, policies, now)
+    facts = ticket_facts(event.payload)
+    occasions = policy_events(event.topic, facts)
+    notices = choose_notices(
+        occasions,
+        policies=policies,
+        on_duty=await directory.on_duty(facts.queue_key),
+        admin=await directory.admin(),
+        holder=await directory.holder(facts.holder_id),
+        now=now,
+    )
+    if any(notice.nobody_on_duty for notice in notices):
+        log.warning(
+            "notification.nobody_on_duty",
+            ticket_id=str(facts.ticket_id),
+            queue_key=facts.queue_key,
+            correlation_id=event.correlation_id,
         )
-        if event is None:
-            return ()
-        facts = ticket_facts(event.payload)
-        occasions = policy_events(event.topic, facts)
-        notices = choose_notices(
-            occasions,
-            policies=policies,
-            on_duty=await on_duty_agents(session, facts.queue_key),
-            admin=await find_admin(session, admin),
-            holder=await find_holder(session, facts.holder_id),
-        )
+    if notices:
         # Who did it knows; telling them would teach them to ignore our notices.
-        doer = await agent_email(session, facts.actor_id)
-        others = [notice for notice in notices if notice.recipient != doer]
-        jobs = await _store(session, event, facts, others, now)
-        if not notices and any(policies[occasion].routes for occasion in occasions):
-            await _store_unreachable(session, event, facts, occasions[0], now)
-        event.published_at = now
-    log.info("outbox.published", event_id=str(event_id), topic=event.topic, count=len(jobs))
-    return jobs
+        doer = await directory.email(facts.actor_id)
+        others = tuple(notice for notice in notices if notice.recipient != doer)
+        # That nobody else is to be told is no reason for `no_recipient`.
+        occasions = occasions if others else ()
+        notices = others
+    return _Plan(event, facts, occasions, notices)
+
+
+async def _operation_plan(
+    directory: Directory, event: OutboxEvent, policies: Policies, now: datetime
+) -> _Plan:
+    facts = operation_facts(event.topic, event.payload)
+    occasions = (OCCASION_OF_TOPIC[event.topic],)
+    notices = choose_notices(
+        occasions, policies=policies, on_duty=(), admin=await directory.admin(), now=now
+    )
+    by_others = tuple(notice for notice in notices if notice.channel is not facts.avoid_channel)
+    # By the broken way it arrives when that works again: late is better than never.
+    return _Plan(event, facts, occasions, by_others or notices)
+
+
+async def _without_refused(
+    session: AsyncSession, plans: Sequence[_Plan], now: datetime
+) -> list[_Plan]:
+    """The plans without addresses that may not be written to."""
+    pairs = {(notice.channel, notice.recipient) for plan in plans for notice in plan.notices}
+    refused = await refusals(session, pairs, now=now) if pairs else {}
+    if not refused:
+        return list(plans)
+    return [
+        _Plan(
+            plan.event,
+            plan.facts,
+            plan.occasions,
+            tuple(
+                notice
+                for notice in plan.notices
+                if (notice.channel, notice.recipient) not in refused
+            ),
+        )
+        for plan in plans
+    ]
 
 
 async def waiting_events(
@@ -117,106 +258,21 @@ async def unknown_events(session: AsyncSession) -> tuple[tuple[str, int, int], .
     return tuple((topic, version, count) for topic, version, count in rows)
 
 
-async def insert_notices(
-    session: AsyncSession,
-    notices: Sequence[Notice],
-    *,
-    key: str,
-    context: dict[str, Any],
-    ticket_id: uuid.UUID | None,
-    now: datetime,
-    correlation_id: str,
-    enqueued_at: datetime | None,
-) -> tuple[Job, ...]:
-    """Insert rows that are not there yet; a job for each new one.
-
-    Args:
-        session: the caller's transaction.
-        notices: what to make.
-        key: the cause; with channel and recipient it makes a row exist once.
-        context: what the texts are made of.
-        ticket_id: the ticket they are about, if any.
-        now: time of creation.
-        correlation_id: follows the cause.
-        enqueued_at: `now` when the caller puts the jobs in the queue after the commit, None to
-            leave that to the next sweep.
-    """
-    if not notices:
-        return ()
-    context = {key: value for key, value in context.items() if key not in {"urgent", "form"}}
-    rows: list[dict[str, Any]] = [
-        {
-            "id": new_id(),
-            "idempotency_key": f"{key}:{notice.channel.value}:{notice.recipient}",
-            "job_name": JOB_OF_CHANNEL[notice.channel].value,
-            "event": notice.event.value,
-            "recipient": notice.recipient,
-            "language": notice.language,
-            "context": context | {"urgent": notice.urgent, "nobody_on_duty": notice.nobody_on_duty},
-            "ticket_id": ticket_id,
-            "state": DeliveryState.PENDING.value,
-            "attempts": 0,
-            "next_attempt_at": now,
-            "enqueued_at": enqueued_at,
-            "created_at": now,
-            "correlation_id": correlation_id,
-        }
-        for notice in notices
-    ]
-    inserted = await session.execute(
-        insert(Notification)
-        .values(rows)
-        .on_conflict_do_nothing(index_elements=["idempotency_key"])
-        .returning(Notification.id)
-    )
-    new = set(inserted.scalars())
-    return tuple(
-        Job(row["job_name"], row["id"], correlation_id, urgent=row["context"]["urgent"])
-        for row in rows
-        if row["id"] in new
-    )
-
-
-async def _store(
-    session: AsyncSession,
-    event: OutboxEvent,
-    facts: TicketFacts,
-    notices: Sequence[Notice],
-    now: datetime,
-) -> tuple[Job, ...]:
-    jobs = await insert_notices(
-        session,
-        notices,
-        key=str(event.id),
-        context=facts.as_context() | {"source": _source(event)},
-        ticket_id=facts.ticket_id,
-        now=now,
-        correlation_id=event.correlation_id,
-        enqueued_at=now,
-    )
-    if any(notice.nobody_on_duty for notice in notices):
-        log.warning(
-            "notification.nobody_on_duty",
-            ticket_id=str(facts.ticket_id),
-            queue_key=facts.queue_key,
-            correlation_id=event.correlation_id,
-        )
-    return jobs
-
-
 def _source(event: OutboxEvent) -> str:
     """Who says so: named by the event, such as the SLA monitor, else its topic."""
     return str(event.payload.get("source") or event.topic)
 
 
-async def _store_unreachable(
-    session: AsyncSession,
-    event: OutboxEvent,
-    facts: TicketFacts,
-    occasion: PolicyEvent,
-    now: datetime,
+def _ticket_id(facts: TicketFacts | OperationFacts) -> uuid.UUID | None:
+    return facts.ticket_id if isinstance(facts, TicketFacts) else None
+
+
+async def _note_unreached(
+    session: AsyncSession, plan: _Plan, policies: Policies, now: datetime
 ) -> None:
     """Record that nobody could be told, as a row that says so: a log line alone is forgotten."""
+    if plan.notices or not any(policies[occasion].routes for occasion in plan.occasions):
+        return
     error = {
         "kind": "permanent",
         "code": "no_recipient",
@@ -229,24 +285,24 @@ async def _store_unreachable(
         insert(Notification)
         .values(
             id=new_id(),
-            idempotency_key=f"{event.id}:nobody",
+            idempotency_key=f"{plan.event.id}:nobody",
             job_name=JobName.NOTIFY_USER.value,
-            event=occasion.value,
+            event=plan.occasions[0].value,
             recipient="",
-            context=facts.as_context() | {"source": _source(event)},
-            ticket_id=facts.ticket_id,
+            context=plan.cause.context,
+            ticket_id=plan.cause.ticket_id,
             state=DeliveryState.DROPPED.value,
             attempts=0,
             error=error,
             created_at=now,
             finished_at=now,
-            correlation_id=event.correlation_id,
+            correlation_id=plan.event.correlation_id,
         )
         .on_conflict_do_nothing(index_elements=["idempotency_key"])
     )
     log.error(
         "notification.no_recipient",
-        ticket_id=str(facts.ticket_id),
-        queue_key=facts.queue_key,
+        event_id=str(plan.event.id),
+        topic=plan.event.topic,
         hint="put an agent on duty or set NOTIFICATIONS_ADMIN_USER_ID",
     )

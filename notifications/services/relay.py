@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -10,9 +11,15 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from kit.clock import Clock
-from notifications.domain.jobs import Job
+from notifications.domain.jobs import Channel
 from notifications.domain.policies import Policies
-from notifications.services.fan_out import fan_out, unknown_events, waiting_events
+from notifications.services.fan_out import (
+    EVERY_CHANNEL,
+    FannedOut,
+    fan_out_all,
+    unknown_events,
+    waiting_events,
+)
 from notifications.services.ports import JobQueue, QueueUnavailableError
 from notifications.services.recipients import AdminContact
 from notifications.services.sweep import enqueue_or_unmark, unmark
@@ -40,6 +47,7 @@ class Relay:
     clock: Clock
     policies: Policies
     admin: AdminContact
+    channels: frozenset[Channel] = EVERY_CHANNEL
     _held: dict[uuid.UUID, datetime] = field(default_factory=dict)
 
     async def run(self) -> int:
@@ -53,18 +61,17 @@ class Relay:
         published = 0
         queue_error: QueueUnavailableError | None = None
         while batch := await self._next_batch():
-            for event_id in batch:
-                jobs = await self._fan_out(event_id)
-                if jobs is None:
-                    continue
-                published += 1
-                if jobs and queue_error is not None:
-                    await unmark(self.db, jobs)
-                elif jobs:
-                    try:
-                        await enqueue_or_unmark(self.db, self.queue, jobs)
-                    except QueueUnavailableError as error:
-                        queue_error = error
+            done = await self._fan_out(batch)
+            published += len(done.published)
+            if not done.jobs:
+                continue
+            if queue_error is not None:
+                await unmark(self.db, done.jobs)
+                continue
+            try:
+                await enqueue_or_unmark(self.db, self.queue, done.jobs)
+            except QueueUnavailableError as error:
+                queue_error = error
         if queue_error is not None:
             raise queue_error
         return published
@@ -88,21 +95,42 @@ class Relay:
         async with self.db.transaction() as session:
             return await waiting_events(session, limit=BATCH, without=tuple(self._held))
 
-    async def _fan_out(self, event_id: uuid.UUID) -> tuple[Job, ...] | None:
-        """The jobs of an event, or None when it stands aside."""
-        now = self.clock.now()
+    async def _fan_out(self, batch: Sequence[uuid.UUID]) -> FannedOut:
+        """What came of the events; those that make trouble stand aside."""
         try:
-            jobs = await fan_out(
-                self.db, event_id, policies=self.policies, admin=self.admin, now=now
-            )
+            done = await self._all(batch)
         except OperationalError:
             raise
-        except Exception as error:  # one bad event must not hold up the others
-            self._held[event_id] = now + HOLD_BACK
-            log.exception(
-                "outbox.event_refused", event_id=str(event_id), error_type=type(error).__name__
+        except Exception:
+            # One of them, and nobody knows which: each by itself, so that it alone stands aside.
+            if len(batch) == 1:
+                self._stand_aside(batch[0], "the batch failed")
+                return FannedOut()
+            log.exception("outbox.batch_failed", count=len(batch))
+            parts = [await self._fan_out([event_id]) for event_id in batch]
+            return FannedOut(
+                tuple(job for part in parts for job in part.jobs),
+                tuple(event_id for part in parts for event_id in part.published),
             )
-            return None
-        # When another relay has it locked it is still unpublished: do not meet it again at once.
-        self._held[event_id] = now + timedelta(seconds=1)
-        return jobs
+        for event_id, error in done.refused.items():
+            self._stand_aside(event_id, str(error))
+        now = self.clock.now()
+        for event_id in batch:
+            # When another relay has it locked it is still unpublished: do not meet it again at
+            # once.
+            self._held.setdefault(event_id, now + timedelta(seconds=1))
+        return done
+
+    async def _all(self, batch: Sequence[uuid.UUID]) -> FannedOut:
+        return await fan_out_all(
+            self.db,
+            batch,
+            policies=self.policies,
+            admin=self.admin,
+            now=self.clock.now(),
+            channels=self.channels,
+        )
+
+    def _stand_aside(self, event_id: uuid.UUID, problem: str) -> None:
+        self._held[event_id] = self.clock.now() + HOLD_BACK
+        log.error("outbox.event_refused", event_id=str(event_id), reason=problem)

@@ -14,6 +14,7 @@ from ponte.cli import (  # isort: skip  # noqa: F401
     audit,
     backtest,
     contacts,
+    dlq,
     doctor,
     handoff,
     handoff_check,

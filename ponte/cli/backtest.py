@@ -19,11 +19,11 @@ from handoff.backtest_sweep import Sweep, SweepError, parse_sweep
 from handoff.policy import HandoffPolicy
 from handoff.policy_file import PolicyError, load_policy
 from kit.clock import SystemClock
+from kit.periods import FORMS, MomentError, read_moment
 from ponte.cli import backtest_run
 from ponte.cli.app import example, fail, print_json, running_settings
 from ponte.cli.backtest_run import Bar, Task
 from ponte.cli.handoff import handoff
-from ponte.cli.periods import FORMS, MomentError, read_moment
 from ponte.holiday_dates import holiday_dates
 from ponte.processes.wiring import ROOT
 from ponte.settings import Process

@@ -10,8 +10,8 @@ import typer
 from sqlalchemy import select
 
 from kit.clock import SystemClock
+from kit.periods import FORMS, MomentError, read_moment
 from ponte.cli.app import app, example, fail, print_json, running_settings, with_database
-from ponte.cli.periods import FORMS, MomentError, read_moment
 from ponte.settings import Process, Settings
 from ticketing.db.engine import Database
 from ticketing.db.tables import Ticket

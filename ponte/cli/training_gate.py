@@ -11,14 +11,16 @@ import typer
 
 from handoff.policy import HandoffPolicy
 from kit.clock import SystemClock
-from ponte.cli.app import example, fail, print_json
+from ponte.cli.app import example, fail, print_json, running_settings, with_database
 from ponte.cli.training import training
 from ponte.processes.plan import BOT_PYTHON
 from ponte.processes.wiring import read_policy
-from ponte.settings import ROOT
+from ponte.settings import ROOT, Process, SettingsError
+from ticketing.db.engine import Database
 from training.domain.gate import Baseline, BaselineError, Comparison, Read, compare
 from training.domain.gate_report import comparison_lines, summary_lines
 from training.gate_run import BASELINE, Gate, GateError, read_baseline, write_baseline
+from training.services.gate_alerts import tell_refused
 
 
 @training.command(epilog=example("ponte training gate\n  ponte training gate --accept-baseline"))
@@ -46,6 +48,7 @@ def gate(
         found = compare(stored.reads, reads, out_of_scope=policy.out_of_scope)
     _report(reads, found, policy, json_output=json_output)
     if found is not None and not found.passes:
+        tell_admin(found, model=work.fingerprint()[0])
         raise typer.Exit(1)
     if accept_baseline:
         model, inputs = work.fingerprint()
@@ -56,6 +59,24 @@ def gate(
         _say(f"the baseline is now this model: {baseline}")
     elif found is None:
         fail(f"{baseline}: there is no baseline yet; --accept-baseline makes this model the first")
+
+
+def tell_admin(found: Comparison, *, model: str) -> None:
+    """Tell the admin of the refusal where an installation runs; elsewhere the exit code says it."""
+    try:
+        settings = running_settings(Process.DATABASE_ONLY)
+    except SettingsError:
+        _say("no installation runs here: nobody is notified of the refusal")
+        return
+
+    async def tell(db: Database) -> bool:
+        async with db.transaction() as session:
+            return await tell_refused(
+                session, model=model, problems=len(found.problems), now=SystemClock().now()
+            )
+
+    told = with_database(settings, tell)
+    _say("the admin is notified" if told else "the admin was notified of this model before")
 
 
 def _report(

@@ -44,7 +44,13 @@ class Leadership:
         statement = take.on_conflict_do_update(
             index_elements=["name"],
             set_={"owner": self.owner, "until": until},
-            where=or_(Lease.until <= now, Lease.owner == self.owner),
+            where=or_(
+                Lease.until <= now,
+                Lease.owner == self.owner,
+                # Nobody takes a lease for so long: it was taken before the clock was set back. The
+                # second length is for two machines whose clocks differ a little.
+                Lease.until > now + 2 * self.lease,
+            ),
         ).returning(Lease.owner)
         async with self.db.transaction() as session:
             won = await session.scalar(statement) is not None

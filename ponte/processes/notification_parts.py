@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import httpx
 import structlog
+from sanic import Blueprint
 
 from channels.message import StatusUpdate
 from channels.whatsapp.client import WhatsAppClient
 from kit.clock import Clock
-from notifications.domain.jobs import JobName
+from notifications.api.twilio_webhooks import TwilioWebhookDeps
+from notifications.api.twilio_webhooks import create_blueprint as twilio_blueprint
+from notifications.domain.jobs import Channel, JobName
 from notifications.policy_file import load_policies
 from notifications.senders.email import EmailSender, SMTPServer, Tls
 from notifications.senders.whatsapp import WhatsAppSender
 from notifications.services.failures import FailureNotices
-from notifications.services.ports import Sender
+from notifications.services.ports import Reconciler, Sender
 from notifications.services.recipients import AdminContact
 from notifications.services.statuses import apply_status
+from notifications.services.twilio_inbox import TwilioInbox, ids_of_others
 from notifications.services.window import last_whatsapp_message
 from ponte.settings import Settings
 from ticketing.db.engine import Database
@@ -40,7 +47,11 @@ def failure_notices(settings: Settings) -> FailureNotices:
     Raises:
         PoliciesError: when `notifications/policies.yml` is not usable.
     """
-    return FailureNotices(policies=load_policies(), admin=admin_contact(settings))
+    return FailureNotices(
+        policies=load_policies(),
+        admin=admin_contact(settings),
+        recipient_key=settings.privacy_key,
+    )
 
 
 def notice_statuses(
@@ -64,6 +75,84 @@ def notice_statuses(
     return apply
 
 
+@dataclass(frozen=True, slots=True)
+class TwilioWebhooks:
+    """What the web process adds when Twilio is configured."""
+
+    blueprint: Blueprint
+    sweep: Callable[[], Awaitable[int]]
+
+
+def twilio_webhooks(settings: Settings, *, db: Database, clock: Clock) -> TwilioWebhooks | None:
+    """The webhooks of Twilio and their sweep; None when there is no account.
+
+    Raises:
+        PoliciesError: when `notifications/policies.yml` is not usable.
+    """
+    if Channel.SMS not in configured_channels(settings):
+        return None
+    inbox = TwilioInbox(db, clock, failure_notices(settings))
+    deps = TwilioWebhookDeps(
+        auth_token=settings.twilio_auth_token.get_secret_value(),
+        public_url=settings.ponte_public_url,
+        inbox=inbox,
+        clock=clock,
+    )
+    return TwilioWebhooks(twilio_blueprint(deps), inbox.sweep)
+
+
+def configured_channels(settings: Settings) -> frozenset[Channel]:
+    """The channels this installation has an account for: `make_senders` makes these senders."""
+    token = settings.whatsapp_access_token.get_secret_value()
+    twilio = settings.twilio_auth_token.get_secret_value()
+    there = {
+        Channel.EMAIL: settings.smtp_host and settings.smtp_from,
+        Channel.WHATSAPP: settings.whatsapp_phone_number_id and token,
+        Channel.SMS: settings.twilio_account_sid and twilio and settings.twilio_from,
+        # Without a service account's JSON: application default credentials.
+        Channel.PUSH: settings.fcm_project_id,
+    }
+    return frozenset(channel for channel, settings_given in there.items() if settings_given)
+
+
+def make_reconcilers(senders: Mapping[JobName, Sender]) -> dict[JobName, Reconciler]:
+    """Of the senders, those that can find out what became of an unknown outcome."""
+    sms = senders.get(JobName.SEND_SMS)
+    return {} if sms is None else {JobName.SEND_SMS: cast("Reconciler", sms)}
+
+
+def _sms_sender(settings: Settings, db: Database) -> Sender:
+    from channels.twilio.client import TwilioClient  # noqa: PLC0415 - slow to import, and few have it
+    from notifications.senders.sms import SmsSender  # noqa: PLC0415
+
+    client = TwilioClient(
+        account_sid=settings.twilio_account_sid,
+        auth_token=settings.twilio_auth_token.get_secret_value(),
+        base_url=settings.twilio_api_base_url,
+    )
+    return SmsSender(
+        client,
+        sender=settings.twilio_from,
+        public_url=settings.ponte_public_url,
+        frontend_url=settings.frontend_url,
+        max_segments=settings.ponte_sms_max_segments,
+        known_ids=partial(ids_of_others, db),
+    )
+
+
+def _push_sender(settings: Settings) -> Sender:
+    from channels.fcm import FcmClient  # noqa: PLC0415 - slow to import, and few have it
+    from notifications.senders.push import PushSender  # noqa: PLC0415
+
+    account = settings.fcm_service_account_json.get_secret_value()
+    client = FcmClient(
+        project_id=settings.fcm_project_id,
+        service_account=json.loads(account) if account else None,
+        base_url=settings.fcm_api_base_url,
+    )
+    return PushSender(client, frontend_url=settings.frontend_url)
+
+
 def make_senders(
     settings: Settings, *, db: Database, http: httpx.AsyncClient, clock: Clock
 ) -> dict[JobName, Sender]:
@@ -78,7 +167,9 @@ def make_senders(
             user=settings.smtp_user or None,
             password=settings.smtp_pass.get_secret_value(),
         )
-        senders[JobName.SEND_EMAIL] = EmailSender(server, settings.smtp_from, frontend_url)
+        senders[JobName.SEND_EMAIL] = EmailSender(
+            server, settings.smtp_from, frontend_url, unsubscribe_secret=settings.privacy_key
+        )
     else:
         log.warning("channel.not_configured", channel="email", setting="SMTP_HOST, SMTP_FROM")
     token = settings.whatsapp_access_token.get_secret_value()
@@ -101,4 +192,12 @@ def make_senders(
         log.warning(
             "channel.not_configured", channel="whatsapp", setting="WHATSAPP_PHONE_NUMBER_ID"
         )
+    if Channel.SMS in configured_channels(settings):
+        senders[JobName.SEND_SMS] = _sms_sender(settings, db)
+    else:
+        log.warning("channel.not_configured", channel="sms", setting="TWILIO_ACCOUNT_SID")
+    if Channel.PUSH in configured_channels(settings):
+        senders[JobName.SEND_PUSH] = _push_sender(settings)
+    else:
+        log.warning("channel.not_configured", channel="push", setting="FCM_PROJECT_ID")
     return senders

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+import httpx
 import psycopg
 import structlog
 
@@ -22,21 +23,46 @@ from handoff.policy_holder import PolicyHolder
 from kit.clock import Clock
 from kit.ids import new_correlation_id
 from notifications.broker import DramatiqJobQueue, make_producer_broker
+from notifications.broker.dead_set import RedisDeadSet
+from notifications.domain.jobs import JobName
 from notifications.domain.policies import PoliciesError
 from notifications.policy_file import load_policies
+from notifications.services.backlog import BacklogMonitor
+from notifications.services.breaker_alerts import BreakerTeller, BreakerWatch
+from notifications.services.dlq_webhook import call_is_due
+from notifications.services.freeing import Freeing
 from notifications.services.ports import JobQueue
+from notifications.services.reconcile import DeadSet
 from notifications.services.relay import Relay
-from notifications.services.sweep import sweep
+from notifications.services.sweep import Sweep
+from notifications.services.wake import WAKE_CHANNEL
+from notifications.shared_state.shared_gate import SharedGate, make_gate
 from ponte.escalation_rules import load_escalation
 from ponte.privacy.jobs import JobRunner, Sealing
 from ponte.privacy.retention import Retention, load_retention
 from ponte.privacy.stores import person_stores
 from ponte.processes.content_watch import quality_watch
+from ponte.processes.dead_letter_parts import (
+    dead_letter_desk,
+    dlq_monitor,
+    dlq_reconciler,
+    dlq_webhook,
+)
 from ponte.processes.leadership import Leadership
-from ponte.processes.notification_parts import admin_contact
+from ponte.processes.notification_parts import (
+    admin_contact,
+    configured_channels,
+    failure_notices,
+)
 from ponte.processes.policy_watch import PolicyWatch
 from ponte.processes.sla_watch import SlaWatch
-from ponte.processes.wiring import configure_process, make_clock, make_database, read_policy
+from ponte.processes.wiring import (
+    configure_process,
+    make_clock,
+    make_database,
+    make_jitter,
+    read_policy,
+)
 from ponte.processes.worker import stop_on_signals, wait_for
 from ponte.settings import Settings
 from ticketing.db.engine import Database
@@ -88,6 +114,12 @@ class Parts:
     clock: Clock
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process ends: a long job ends at its next step."""
+    sweep_wake: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a notification is due that nobody put in the queue."""
+    gate: SharedGate | None = None
+    """Breakers and pauses; None: everything may leave."""
+    dead_set: DeadSet | None = None
+    """Dramatiq's dead messages."""
     routing_wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when something waits for a person, or somebody has room."""
 
@@ -105,10 +137,17 @@ def build_jobs(parts: Parts, *, wake: asyncio.Event) -> tuple[Job, ...]:
         clock=parts.clock,
         policies=load_policies(),
         admin=admin_contact(parts.settings),
+        channels=configured_channels(parts.settings),
     )
 
+    put_in = Sweep(parts.db, parts.queue, parts.gate)
+    freeing = Freeing(parts.db, failure_notices(parts.settings))
+
     async def sweep_notifications() -> None:
-        await sweep(parts.db, parts.queue, now=parts.clock.now())
+        await put_in.run(now=parts.clock.now())
+
+    async def free_notifications() -> None:
+        await freeing.run(now=parts.clock.now())
 
     async def purge_keys() -> None:
         await idempotency.purge(parts.db, now=parts.clock.now())
@@ -124,7 +163,9 @@ def build_jobs(parts: Parts, *, wake: asyncio.Event) -> tuple[Job, ...]:
         # PostgreSQL's NOTIFY wakes it; the second is for a notice that was lost with a connection.
         Job("outbox_relay", timedelta(seconds=1), relay.run, wake),
         Job("outbox_report", timedelta(minutes=1), relay.report_unknown),
-        Job("notification_sweep", timedelta(seconds=1), sweep_notifications),
+        Job("notification_sweep", timedelta(seconds=1), sweep_notifications, parts.sweep_wake),
+        # Not part of the sweep, which ends early while Redis is away.
+        Job("notification_freeing", timedelta(seconds=1), free_notifications),
         Job("idempotency_purge", timedelta(minutes=10), purge_keys),
         Job("sla_repair", parts.settings.policy_check, follow_clocks),
         *_sla_monitor(parts),
@@ -132,7 +173,54 @@ def build_jobs(parts: Parts, *, wake: asyncio.Event) -> tuple[Job, ...]:
         _escalation(parts),
         *_privacy(parts),
         _quality(parts),
+        *_dead_letters(parts),
+        _operation_alerts(parts),
     )
+
+
+def _dead_letters(parts: Parts) -> tuple[Job, ...]:
+    settings, db, clock = parts.settings, parts.db, parts.clock
+    desk = dead_letter_desk(settings, db=db, clock=clock, gate=parts.gate, job_names=None)
+    reconciler = dlq_reconciler(settings, db=db, clock=clock, dead_set=parts.dead_set)
+
+    async def reconcile() -> None:
+        await reconciler.run()
+        await desk.catch_up()
+
+    async def call_webhook() -> None:
+        if not await call_is_due(db, now=clock.now()):
+            return
+        async with httpx.AsyncClient() as http:
+            await dlq_webhook(settings, db=db, clock=clock, http=http, jitter=make_jitter()).run()
+
+    return (
+        Job("dlq_reconcile", timedelta(minutes=1), reconcile),
+        Job("dlq_monitor", timedelta(seconds=30), dlq_monitor(settings, db=db, clock=clock).run),
+        Job("dlq_webhook", timedelta(seconds=5), call_webhook),
+    )
+
+
+def _operation_alerts(parts: Parts) -> Job:
+    """A broken channel and a backlog are told within two minutes, whoever died in between."""
+    settings = parts.settings
+    backlog = BacklogMonitor(
+        parts.db,
+        parts.queue,
+        parts.clock,
+        threshold=settings.notifications_backlog_threshold,
+        oldest=timedelta(seconds=settings.ponte_notifications_oldest_seconds),
+    )
+    gate = parts.gate
+    watch = None
+    if gate is not None:
+        watch = BreakerWatch(parts.db, parts.clock, lambda: gate.looks(tuple(JobName)))
+
+    async def look() -> None:
+        if watch is not None:
+            await watch.run()  # first: what waits for a broken channel is told as that
+        await backlog.run()
+
+    return Job("operation_alerts", timedelta(seconds=15), look)
 
 
 def _quality(parts: Parts) -> Job:
@@ -230,7 +318,12 @@ async def _main(settings: Settings, more_jobs: Callable[[Parts], Sequence[Job]])
     db = make_database(settings, pool_size=5)
     broker = make_producer_broker(settings.redis_url)
     wake = asyncio.Event()
-    parts = Parts(settings, db, DramatiqJobQueue(broker), clock, stop)
+    dead_set = RedisDeadSet(broker)
+    teller = BreakerTeller(db, clock)
+    gate = make_gate(
+        settings.redis_url, recipient_key=settings.privacy_key, clock=clock, told=teller
+    )
+    parts = Parts(settings, db, DramatiqJobQueue(broker), clock, stop, gate=gate, dead_set=dead_set)
     scheduler = Scheduler(
         jobs=(*build_jobs(parts, wake=wake), *more_jobs(parts)),
         leadership=Leadership(db, name="scheduler", owner=_owner()),
@@ -240,6 +333,7 @@ async def _main(settings: Settings, more_jobs: Callable[[Parts], Sequence[Job]])
         asyncio.create_task(listen(settings.database_url, channel, event))
         for channel, event in (
             (NOTIFY_CHANNEL, wake),
+            (WAKE_CHANNEL, parts.sweep_wake),
             (routing_marks.NOTIFY_CHANNEL, parts.routing_wake),
         )
     ]
@@ -250,6 +344,8 @@ async def _main(settings: Settings, more_jobs: Callable[[Parts], Sequence[Job]])
             listener.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await listener
+        await gate.close()
+        await teller.drain()
         await db.close()
         broker.close()
     log.info("scheduler.stopped")

@@ -16,8 +16,18 @@ from sqlalchemy import text
 from channels.whatsapp.client import WhatsAppClient
 from handoff.policy_holder import PolicyHolder
 from kit.clock import SystemClock
+from notifications.api.pages import notification_pages
+from notifications.api.routes import notification_routes
+from notifications.dead_letter_desk import DeadLetterDesk
+from notifications.domain.jobs import JOB_OF_CHANNEL, JobName
+from notifications.shared_state.shared_gate import make_gate
 from ponte.processes.content_watch import ContentWatch, quality_watch, runbook_watch
-from ponte.processes.notification_parts import notice_statuses
+from ponte.processes.dead_letter_parts import dead_letter_desk
+from ponte.processes.notification_parts import (
+    configured_channels,
+    notice_statuses,
+    twilio_webhooks,
+)
 from ponte.processes.policy_watch import PolicyWatch
 from ponte.processes.simulator_proxy import create_blueprint as simulator_blueprint
 from ponte.processes.sla_watch import SlaWatch
@@ -26,6 +36,7 @@ from ponte.processes.wiring import (
     configure_process,
     make_clock,
     make_database,
+    make_http,
     make_jitter,
     read_policy,
     serve,
@@ -34,6 +45,7 @@ from ponte.processes.wiring import (
 from ponte.settings import Settings
 from ticketing.api.app import Deps, create_blueprints
 from ticketing.api.health import create_blueprint as health_blueprint
+from ticketing.api.metrics import create_blueprint as metrics_blueprint
 from ticketing.api.webhooks import WebhookDeps
 from ticketing.api.webhooks import create_blueprint as webhook_blueprint
 from ticketing.console.app import create_blueprints as console_blueprints
@@ -83,8 +95,7 @@ def make_app(settings: Settings) -> Sanic[Any, Any]:
     """The app with everything it needs."""
     clock = make_clock(settings)
     db = make_database(settings, pool_size=20)
-    limits = httpx.Limits(max_connections=100, max_keepalive_connections=50)
-    http = httpx.AsyncClient(limits=limits)
+    http = make_http(most_connections=100)
     engines = make_engines(settings, db, clock, http)
     app: Sanic[Any, Any] = Sanic("ponte-web", configure_logging=False)
     # Meta sends up to 3 MB, a file may be larger; webhooks and API check their own limits.
@@ -92,7 +103,11 @@ def make_app(settings: Settings) -> Sanic[Any, Any]:
     app.config.FALLBACK_ERROR_FORMAT = "json"
     _note_client_address(app, settings)
     app.blueprint(health_blueprint(_checks(db)))
+    app.blueprint(metrics_blueprint(settings.metrics_token))
     app.blueprint(webhook_blueprint(_webhook_deps(settings, clock, engines)))
+    twilio = twilio_webhooks(settings, db=db, clock=clock)
+    if twilio is not None:
+        app.blueprint(twilio.blueprint)
     deps = Deps.from_settings(
         settings,
         db=db,
@@ -103,13 +118,31 @@ def make_app(settings: Settings) -> Sanic[Any, Any]:
         quality=engines.quality.holder,
     )
     harden_the_rest(app, deps=deps)
-    further = training_routes(NluFiles(ROOT))
-    for blueprint in (*create_blueprints(deps, further=further), *console_blueprints(deps)):
+    dead_letters = _dead_letters(app, settings, db, clock)
+    further = (*training_routes(NluFiles(ROOT)), *notification_routes(dead_letters))
+    pages = console_blueprints(deps, further=notification_pages(dead_letters))
+    for blueprint in (*create_blueprints(deps, further=further), *pages):
         app.blueprint(blueprint)
     if settings.simulator_on:
         app.blueprint(simulator_blueprint(http, base_url=settings.ponte_simulator_url))
-    _attach(app, engines, db, http, policy_check=settings.policy_check)
+    more = () if twilio is None else (("twilio", twilio.sweep),)
+    _attach(app, engines, db, http, policy_check=settings.policy_check, more=more)
     return app
+
+
+def _dead_letters(
+    app: Sanic[Any, Any], settings: Settings, db: Database, clock: SystemClock
+) -> Callable[[Deps], DeadLetterDesk]:
+    gate = make_gate(settings.redis_url, recipient_key=settings.privacy_key, clock=clock)
+    channels = configured_channels(settings)
+    jobs = frozenset({JobName.NOTIFY_USER, *(JOB_OF_CHANNEL[channel] for channel in channels)})
+    desk = dead_letter_desk(settings, db=db, clock=clock, gate=gate, job_names=jobs)
+
+    @app.after_server_stop
+    async def stop(_app: Sanic[Any, Any]) -> None:
+        await gate.close()
+
+    return lambda _deps: desk
 
 
 def _note_client_address(app: Sanic[Any, Any], settings: Settings) -> None:
@@ -223,6 +256,7 @@ def _attach(
     http: httpx.AsyncClient,
     *,
     policy_check: timedelta,
+    more: tuple[tuple[str, Callable[[], Awaitable[int]]], ...] = (),
 ) -> None:
     tasks: list[asyncio.Task[None]] = []
 
@@ -238,6 +272,7 @@ def _attach(
             ("turns", engines.turns.sweep),
             ("silence", engines.silence.sweep),
             ("delivery", engines.delivery.sweep),
+            *more,
         ):
             tasks.append(asyncio.create_task(_every(SWEEP_EVERY, name, sweep)))
 

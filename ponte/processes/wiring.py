@@ -10,11 +10,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import structlog
 from sanic import Sanic
 
+from channels.http_transport import AiohttpTransport
 from handoff.policy import HandoffPolicy
 from handoff.policy_file import parse_policy, policy_text
+from kit import metrics
 from kit.clock import SystemClock
 from kit.logging import configure_logging
 from ponte.holiday_dates import holiday_dates
@@ -47,12 +50,14 @@ Stamp = tuple[int, int, int]
 
 
 def configure_process(settings: Settings, name: str) -> None:
-    """Logging for a process of this name."""
+    """Logging and metrics for a process of this name."""
     configure_logging(
         process=name,
         json_lines=settings.ponte_log_format == "json",
         level=settings.ponte_log_level,
     )
+    if not metrics.share(settings.metrics_dir, name):
+        log.warning("metrics.not_shared", path=str(settings.metrics_dir))
 
 
 def make_clock(settings: Settings) -> SystemClock:
@@ -63,6 +68,11 @@ def make_clock(settings: Settings) -> SystemClock:
 def make_database(settings: Settings, *, pool_size: int = 10) -> Database:
     """The database of the settings."""
     return Database(make_engine(settings.ponte_database_url, pool_size=pool_size))
+
+
+def make_http(*, most_connections: int = 200) -> httpx.AsyncClient:
+    """The HTTP client of a process; the caller closes it."""
+    return httpx.AsyncClient(transport=AiohttpTransport(most_connections=most_connections))
 
 
 def read_policy(path: Path = ROOT / "handoff.yml") -> LoadedPolicy:

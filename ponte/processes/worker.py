@@ -7,57 +7,53 @@ fetch jobs and wait for the loop to do them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
-import uuid
 from datetime import timedelta
-from typing import Protocol
 
-import dramatiq
-import httpx
 import structlog
-from dramatiq.brokers.redis import RedisBroker
+import uvloop
 from sqlalchemy import text
 
-from notifications.actors import declare_actors
-from notifications.broker import DramatiqJobQueue, make_worker_broker
-from notifications.domain.jobs import JobName
+from kit.ids import new_worker_key
+from notifications.broker import DramatiqJobQueue, make_producer_broker, make_worker_broker
 from notifications.domain.policies import PoliciesError
-from notifications.services.deliver import LEASE, Deliverer
+from notifications.services.breaker_alerts import BreakerTeller
+from notifications.services.deliver import Deliverer
+from notifications.services.direct import AFTER as DIRECT_AFTER
+from notifications.services.direct import DirectMode
 from notifications.services.ports import JobQueue
-from ponte.processes.notification_parts import failure_notices, make_senders
-from ponte.processes.wiring import configure_process, make_clock, make_database, make_jitter
+from notifications.services.worker_presence import WorkerPresence
+from notifications.shared_state.shared_gate import make_gate
+from ponte.processes.notification_parts import (
+    failure_notices,
+    make_reconcilers,
+    make_senders,
+)
+from ponte.processes.wiring import (
+    configure_process,
+    make_clock,
+    make_database,
+    make_http,
+    make_jitter,
+)
+from ponte.processes.worker_pools import POOLS, work
 from ponte.settings import Settings
 from ticketing.db.engine import Database
 
 log = structlog.get_logger()
 
-THREADS = 8
-"""Deliveries at once: they wait for providers nearly all the time, so it is more than the cores."""
-
-IDLE_POLL_MS = 50
-"""How long an idle consumer sleeps. Dramatiq's default of 1000 ms makes a lone job wait for
-100-240 ms in the median; 50 ms costs some twenty small Redis commands a second and queue."""
-
-STOP_WITHIN = timedelta(seconds=8)
-"""For deliveries that are under way; with the rest it stays under ten seconds. What is cut off is
-taken up again when its lease runs out."""
+PRESENCE_WITHIN = timedelta(seconds=2)
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
-
-
-class Delivers(Protocol):
-    """What the worker runs for each job; `Deliverer` in operation."""
-
-    async def deliver(self, notification_id: uuid.UUID, job_name: JobName) -> None:
-        """Make one attempt, if one is due."""
-        ...
 
 
 def run(settings: Settings) -> int:
     """Deliver until SIGTERM or SIGINT; the exit code (1: the policies are not usable)."""
     configure_process(settings, "worker")
     try:
-        return asyncio.run(_main(settings))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_main(settings))
     except PoliciesError as error:
         log.error("worker.refused", problems=error.problems)  # noqa: TRY400 - says it all
         return 1
@@ -67,60 +63,95 @@ async def _main(settings: Settings) -> int:
     stop = stop_on_signals()
     clock = make_clock(settings)
     give_up = failure_notices(settings)
-    db = make_database(settings, pool_size=THREADS)
+    db = make_database(settings, pool_size=sum(POOLS.values()))
     broker = make_worker_broker(settings.redis_url)
+    # To ask whether Redis is there: the worker's own connections would wait for ever.
+    asking = make_producer_broker(settings.redis_url)
+    teller = BreakerTeller(db, clock)
+    gate = make_gate(
+        settings.redis_url, recipient_key=settings.privacy_key, clock=clock, told=teller
+    )
+    presence = WorkerPresence(settings.database_url, new_worker_key)
+    here = asyncio.create_task(presence.run())
     try:
-        async with httpx.AsyncClient() as http:
-            if not await wait_until_ready(db, DramatiqJobQueue(broker), stop=stop):
+        async with make_http() as http:
+            if not await wait_until_ready(db, DramatiqJobQueue(asking), stop=stop):
                 return 0
+            senders = make_senders(settings, db=db, http=http, clock=clock)
             deliverer = Deliverer(
                 db=db,
                 clock=clock,
-                senders=make_senders(settings, db=db, http=http, clock=clock),
+                senders=senders,
+                reconcilers=make_reconcilers(senders),
                 give_up=give_up,
                 jitter=make_jitter(),
+                gate=gate,
+                worker=presence.key,
             )
-            await work(broker, deliverer, stop=stop)
+            # A claim without a key is safe, only slower to be made up for.
+            await wait_until_held(presence)
+            direct = DirectMode(db, DramatiqJobQueue(asking), deliverer, clock, gate)
+            await asyncio.gather(
+                work(broker, deliverer, stop=stop),
+                direct.run(stop),
+                refuse_new_work(deliverer, stop),
+            )
+            await deliverer.stop()
     finally:
+        # Last: as long as something may be unrecorded, the rows are ours.
+        here.cancel()
+        await asyncio.gather(here, return_exceptions=True)
+        await gate.close()
+        await teller.drain()
         await db.close()
         broker.close()
+        asking.close()
     log.info("worker.stopped")
     return 0
 
 
-async def work(broker: RedisBroker, deliverer: Delivers, *, stop: asyncio.Event) -> None:
-    """Run Dramatiq's threads on the broker until `stop` is set, then end them gracefully."""
-    loop = asyncio.get_running_loop()
+async def wait_until_held(presence: WorkerPresence) -> None:
+    """Wait a little for the lock that shows that this process lives."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(PRESENCE_WITHIN.total_seconds()):
+            await presence.held()
 
-    def deliver(notification_id: uuid.UUID, job_name: JobName) -> None:
-        attempt = deliverer.deliver(notification_id, job_name)
-        # Longer than a lease the attempt is nobody's any more; the bound frees the thread.
-        asyncio.run_coroutine_threadsafe(attempt, loop).result(LEASE.total_seconds())
 
-    declare_actors(broker, deliver)
-    worker = dramatiq.Worker(broker, worker_timeout=IDLE_POLL_MS, worker_threads=THREADS)
-    # What one process fetches ahead is kept from the others, and an urgent job waits behind it.
-    worker.queue_prefetch = THREADS
-    worker.start()
-    log.info("worker.started", count=THREADS)
-    try:
-        await stop.wait()
-    finally:
-        log.info("worker.stopping")
-        milliseconds = int(STOP_WITHIN.total_seconds() * 1000)
-        await asyncio.to_thread(worker.stop, milliseconds)
+async def refuse_new_work(deliverer: Deliverer, stop: asyncio.Event) -> None:
+    """With the end in sight, claim nothing more; what was fetched goes back to the sweep."""
+    await stop.wait()
+    deliverer.begin_stop()
 
 
 async def wait_until_ready(
-    db: Database, queue: JobQueue, *, stop: asyncio.Event, pause: float = FIRST_PAUSE_SECONDS
+    db: Database,
+    queue: JobQueue,
+    *,
+    stop: asyncio.Event,
+    pause: float = FIRST_PAUSE_SECONDS,
+    without_queue: timedelta = DIRECT_AFTER,
 ) -> bool:
-    """Wait for database and Redis, with growing pauses; False when `stop` came first."""
+    """Wait for database and Redis, with growing pauses; False when `stop` came first.
+
+    Redis is waited for no longer than `without_queue` once the database is there: then the worker
+    begins without it, see `notifications.services.direct`.
+    """
+    loop = asyncio.get_running_loop()
+    database_since: float | None = None
     while not stop.is_set():
         try:
-            async with db.transaction() as session:
-                await session.execute(text("SELECT 1 FROM notifications LIMIT 1"))
+            if database_since is None:
+                async with db.transaction() as session:
+                    await session.execute(text("SELECT 1 FROM notifications LIMIT 1"))
+                database_since = loop.time()
             await queue.waiting()
         except Exception as error:  # noqa: BLE001 - whatever it is, the engines are not there yet
+            if (
+                database_since is not None
+                and loop.time() - database_since >= without_queue.total_seconds()
+            ):
+                log.warning("worker.starts_without_queue", error_type=type(error).__name__)
+                return True
             log.warning(
                 "worker.waiting", error_type=type(error).__name__, retry_in_seconds=round(pause, 1)
             )

@@ -210,15 +210,18 @@ class World:
         async with self.db.transaction() as session:
             return await session.get_one(OutboxEvent, event_id)
 
-    def deliverer(self, sender: Any, job_name: JobName = JobName.SEND_EMAIL) -> Deliverer:
-        return Deliverer(
-            db=self.db,
-            clock=self.clock,
-            senders={job_name: sender},
-            give_up=self.give_up,
-            jitter=lambda: 1.0,
-            record_pauses=(),
-        )
+    def deliverer(
+        self, sender: Any, job_name: JobName = JobName.SEND_EMAIL, **options: Any
+    ) -> Deliverer:
+        values: dict[str, Any] = {
+            "db": self.db,
+            "clock": self.clock,
+            "senders": {job_name: sender},
+            "give_up": self.give_up,
+            "jitter": lambda: 1.0,
+            "record_pauses": (),
+        }
+        return Deliverer(**(values | options))
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ import structlog
 from benchmarks.backtest import Writer
 from handoff.policy import HandoffPolicy
 from handoff.policy_file import load_policy
+from kit.periods import MomentError, read_moment
 from ponte.cli import main
 from ponte.cli.backtest_run import Task, run
-from ponte.cli.periods import MomentError, read_moment
 from ponte.holiday_dates import holiday_dates
 from ponte.processes.wiring import ROOT
 from ticketing.services import decision_history

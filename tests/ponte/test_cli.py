@@ -61,6 +61,11 @@ COMMANDS = [
     ["contacts", "erasures"],
     ["contacts", "erase-again"],
     ["retention", "run"],
+    ["dlq", "list"],
+    ["dlq", "show"],
+    ["dlq", "reprocess"],
+    ["dlq", "discard"],
+    ["dlq", "audit"],
 ]
 ANA = ["agents", "add", "--email", "Ana@Example.com", "--name", "Ana Souza"]
 PASSWORD = "cavalo bateria grampo correto"

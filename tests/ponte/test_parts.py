@@ -45,7 +45,9 @@ def test_secrets_are_made_once_and_stay(tmp_path: Path) -> None:
 
 
 def test_a_secret_that_is_set_is_not_made(tmp_path: Path) -> None:
-    given = dict.fromkeys(("PONTE_BOT_SECRET", "PONTE_AUDIT_KEY", "PONTE_PRIVACY_KEY"), "given")
+    given = dict.fromkeys(
+        ("PONTE_BOT_SECRET", "PONTE_AUDIT_KEY", "PONTE_PRIVACY_KEY", "PONTE_METRICS_TOKEN"), "given"
+    )
     made = fill_in_secrets(given, tmp_path, simulator_on=False)
 
     assert made == {}

@@ -9,7 +9,7 @@ from datetime import datetime
 from ticketing.api.calls import Answer, Call
 from ticketing.domain.enums import TicketStatus
 from ticketing.http.schemas import DecisionQuery
-from ticketing.services import explanations, reviews, ticket_list, views
+from ticketing.services import explanations, reviews, satisfaction, ticket_list, views
 from ticketing.services.reviews import Judgement
 from ticketing.services.sessions import LoggedIn
 from ticketing.services.ticket_targets import Target
@@ -190,6 +190,22 @@ async def review_ticket(call: Call) -> Answer:
             _judgement(call),
             actor=call.actor,
             policy=deps.policy.current(),
+            now=deps.clock.now(),
+            correlation_id=call.correlation_id,
+        )
+    return Answer(done)
+
+
+async def record_satisfaction(call: Call) -> Answer:
+    """POST /tickets/{ticket_id}/satisfaction."""
+    deps = call.desk.deps
+    async with deps.db.transaction() as session:
+        done = await satisfaction.record(
+            session,
+            call.ids["ticket_id"],
+            call.body.score,
+            call.body.comment,
+            actor=call.actor,
             now=deps.clock.now(),
             correlation_id=call.correlation_id,
         )

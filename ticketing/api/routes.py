@@ -25,6 +25,7 @@ from ticketing.http import schemas
 from ticketing.http.ticket_list_schemas import TicketQuery
 from ticketing.services.explanations import DecisionPage
 from ticketing.services.reviews import ReviewView
+from ticketing.services.satisfaction import Satisfaction
 from ticketing.services.ticket_list import TicketPage
 from ticketing.services.tickets import Done
 from ticketing.services.views import ConversationView, TicketDetail
@@ -149,6 +150,14 @@ ROUTES: tuple[Route, ...] = (
         Permission.TICKETS_WRITE, handlers.review_ticket, ReviewView, body=schemas.ReviewBody,
         codes=("ticket_not_found", "not_visible"),
         example={"verdict": "wrong", "true_intent": "order_status"},
+    ),
+    Route(
+        "POST", "/tickets/{ticket_id}/satisfaction", "record_satisfaction", "Tickets",
+        "Record the customer's mark of a ticket, 1 to 5; a low one is told to its agent",
+        Permission.TICKETS_WRITE, handlers.record_satisfaction, Satisfaction,
+        body=schemas.SatisfactionBody,
+        codes=("ticket_not_found", "not_visible", "satisfaction_final"),
+        example={"score": 2, "comment": "Demorou três dias."},
     ),
     Route(
         "POST", "/conversations/{conversation_id}/turns/{turn_id}/review",

@@ -49,8 +49,15 @@ _FILTERS = ("text", "priority", "severity", "level", "queue", "sla", "status", "
 _MAX_FILTER = 400  # characters; the longest is a cursor
 
 
-def create_blueprints(deps: Deps) -> list[Blueprint]:
-    """The blueprints of `/console`; each call makes new ones with their own limits."""
+def create_blueprints(
+    deps: Deps, *, further: tuple[tuple[str, str, str, Page], ...] = ()
+) -> list[Blueprint]:
+    """The blueprints of `/console`; each call makes new ones with their own limits.
+
+    Args:
+        deps: What the pages work with.
+        further: Pages of packages that this one may not know: method, path, name, page.
+    """
     console = _Console(deps)
     blueprint = Blueprint("console")
     for method, path, name, page in (
@@ -67,6 +74,7 @@ def create_blueprints(deps: Deps) -> list[Blueprint]:
         *work.PAGES,
         *quality.PAGES,
         *routing.PAGES,
+        *further,
         ("GET", "/console/<rest:path>", "unknown", _unknown),
     ):
         blueprint.add_route(

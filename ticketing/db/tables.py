@@ -15,7 +15,8 @@ from ticketing.db.conversation_tables import (
     Turn,
     WebhookItem,
 )
-from ticketing.db.outbox_tables import Lease, Notification, OutboxEvent
+from ticketing.db.notification_tables import Notification
+from ticketing.db.outbox_tables import Lease, OutboxEvent
 from ticketing.db.people_tables import Agent, AgentQueue, AgentSession, Queue, Team
 from ticketing.db.ticket_tables import Handoff, Ticket, TicketEvent
 

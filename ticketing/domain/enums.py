@@ -150,6 +150,58 @@ class DeliveryState(StrEnum):
     DROPPED = "dropped"
 
 
+class DeliveryGuarantee(StrEnum):
+    """What happens to a notice that may have been sent, when nobody can find out."""
+
+    AT_LEAST_ONCE = "at-least-once"
+    """It is sent again: twice is better than never (alerts)."""
+    AT_MOST_ONCE = "at-most-once"
+    """It is given up as a dead letter: never is better than twice (money)."""
+
+
+class DeadLetterState(StrEnum):
+    """Life of a dead letter."""
+
+    DEAD = "dead"
+    REPROCESSING = "reprocessing"
+    """On its way again; it becomes recovered, or dead once more."""
+    RECOVERED = "recovered"
+    """Sent after a reprocessing, or by a late status of the provider."""
+    DISCARDED = "discarded"
+    """An operator decided that it shall not be sent."""
+
+
+class DlqAction(StrEnum):
+    """What an operator can do with dead letters."""
+
+    REPROCESS = "reprocess"
+    DISCARD = "discard"
+
+
+class DlqResult(StrEnum):
+    """What came of it: for the action as a whole, and for each entry."""
+
+    STARTED = "started"
+    """Of an action: it began. Without a later row of the same action it never ended."""
+    DONE = "done"
+    PARTLY = "partly"
+    REFUSED = "refused"
+    DISCARDED = "discarded"
+    """Of an entry that was to be reprocessed: it was at its last attempt already."""
+
+
+class AddressState(StrEnum):
+    """Whether an address may be written to. `active` with strikes is still written to."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    """Until a time: not reached several times in a row."""
+    DISABLED = "disabled"
+    """It does not exist, or cannot take messages: until a person corrects it."""
+    OPTED_OUT = "opted_out"
+    """The person said no (STOP, 131050): only they can take it back."""
+
+
 class TurnState(StrEnum):
     """Life of a turn: one message of a customer and what was done about it."""
 

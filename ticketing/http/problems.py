@@ -60,6 +60,7 @@ from ticketing.services.routing_claim import NoRoomError, UnknownQueueError
 from ticketing.services.runbook_gate import StepsMissingError
 from ticketing.services.runbook_replies import ReplyNotReadyError
 from ticketing.services.runbooks import NoRunbookError, RunbookChangedError, TicketOverError
+from ticketing.services.satisfaction import SatisfactionFinalError, ScoreError
 from ticketing.services.sessions import (
     LoginRefusedError,
     PasswordRefusedError,
@@ -103,6 +104,9 @@ CODES: Mapping[str, tuple[int, str]] = {
     "privacy_job_not_found": (404, "There is no such export or erasure"),
     "export_not_found": (404, "There is no such finished export"),
     "candidate_not_found": (404, "There is no such candidate"),
+    "dead_letter_not_found": (404, "There is no such dead letter"),
+    "device_not_found": (404, "There is no such device"),
+    "address_not_found": (404, "There is no such address of a recipient"),
     "method_not_allowed": (405, "The address does not know this method"),
     "at_capacity": (409, "You work on as many tickets as you may"),
     "contact_erased": (409, "The contact was erased"),
@@ -112,11 +116,15 @@ CODES: Mapping[str, tuple[int, str]] = {
     "version_conflict": (409, "The ticket has changed meanwhile"),
     "runbook_changed": (409, "The ticket is worked by another runbook, or another version"),
     "steps_missing": (409, "The runbook wants steps ticked first"),
+    "satisfaction_final": (409, "The customer's mark can no longer be changed"),
     "review_state": (409, "The review's state does not admit this"),
     "period_not_over": (409, "The week is not over"),
     "request_in_progress": (409, "The same request is being done"),
     "answer_lost": (409, "The request was done, but its answer was lost"),
     "candidate_decided": (409, "The candidate was decided before"),
+    "dead_letters_changed": (409, "More dead letters match than you have seen"),
+    "not_refused": (409, "You have not said no there"),
+    "address_opted_out": (409, "The person said no; only they can take it back"),
     "agent_exists": (409, "There is such an agent already"),
     "last_admin": (409, "The last admin stays"),
     "own_account": (409, "Somebody else must do this"),
@@ -226,6 +234,8 @@ _BY_ERROR: tuple[tuple[type[Exception], str], ...] = (
     (ReplyNotReadyError, "invalid_value"),
     (SampleNotFoundError, "sample_not_found"),
     (QualityStateError, "review_state"),
+    (ScoreError, "invalid_value"),
+    (SatisfactionFinalError, "satisfaction_final"),
     (QualityPersonError, "not_your_review"),
     (AnswerError, "invalid_value"),
     (PeriodError, "invalid_value"),

@@ -170,6 +170,13 @@ class ReopenBody(Strict):
     expected_version: Version = None
 
 
+class SatisfactionBody(Strict):
+    """What the customer thinks of how the ticket was dealt with; changeable for 24 hours."""
+
+    score: Annotated[int, Field(ge=1, le=5, description="1 (very bad) to 5 (very good).")]
+    comment: Annotated[Reason | None, Field(description="In the customer's words.")] = None
+
+
 class ReviewBody(Strict):
     """Judge a decision of the bot. A second judgement by the same person replaces the first."""
 

@@ -141,10 +141,22 @@ TABLES: tuple[TableRule, ...] = (
             "'code', error->'code', 'kind', error->'kind', 'http_status', error->'http_status'))"
             " END",
             "provider_id": "NULL",
+            "digest_key": "NULL",
             "state": "CASE WHEN state IN ('pending', 'sending', 'unknown') THEN 'dropped' "
             "ELSE state END",
             "finished_at": "coalesce(finished_at, :cutoff)",
         },
+    ),
+    TableRule(
+        "dead_letters",
+        "what could not be told to agents about the person's tickets; not exported: copies, and "
+        "recipients only as keyed hashes",
+        _OWN_TICKETS, {"payload": "'{}'"},
+    ),
+    TableRule(
+        "recipient_addresses",
+        "that a number or address of the person said no, or cannot be reached",
+        "address = ANY(:addresses)", delete=True, export=("since", "channel", "state", "code"),
     ),
     TableRule(
         "outbox_events", "reasons in the words of people; the rest are ids; not exported: copies",
@@ -190,6 +202,11 @@ TABLES: tuple[TableRule, ...] = (
         "remarks about an agent's work, which may name the customer; not exported: about the agent",
         "sample_id IN (SELECT id FROM quality_samples WHERE ticket_id = ANY(:tickets))",
         {"comment": "NULL"},
+    ),
+    TableRule(
+        "ticket_satisfaction", "the customer's mark of a ticket, and their words", _OWN_TICKETS,
+        {"comment": f"CASE WHEN comment IS NULL THEN NULL ELSE '{ERASED}' END"},
+        export=("recorded_at", "score", "comment"),
     ),
     TableRule(
         "quality_samples", "words of agents and reviewers; not exported: about the agent",
@@ -325,11 +342,15 @@ TABLES: tuple[TableRule, ...] = (
     TableRule("audit_seals", "hashes"),
     TableRule("audit_cuts", "hashes"),
     TableRule("retention_runs", "counts"),
+    TableRule("dlq_reprocess_audit", "ids, counts and filters with keyed hashes; kept as proof"),
+    TableRule("dlq_webhook_calls", "counts and ids, sent to the operator's own address"),
+    TableRule("operation_alerts", "nothing: alerts about the system"),
     *(
         TableRule(name, "of agents, who are not contacts: docs/privacy.md")
         for name in (
             "agents", "agent_queues", "agent_teams", "agent_sessions", "api_tokens",
-            "password_resets", "agent_presence", "agent_shifts",
+            "password_resets", "agent_presence", "agent_shifts", "notification_preferences",
+            "push_devices",
         )
     ),
 )  # fmt: skip

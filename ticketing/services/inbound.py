@@ -41,6 +41,8 @@ log = structlog.get_logger()
 # A clock ahead of ours must not put a message behind everything that is written later.
 _FUTURE_TOLERANCE = timedelta(minutes=5)
 
+_NOT_OURS = ("twilio",)  # about notices, not conversations: whoever stores these applies them
+
 _LONGEST_KEY = 512  # characters; PostgreSQL refuses index rows beyond about 2,700 bytes
 
 
@@ -200,6 +202,7 @@ async def waiting(db: Database, *, before: datetime, limit: int = 200) -> list[u
             select(WebhookItem.id)
             .where(
                 WebhookItem.done_at.is_(None),
+                WebhookItem.channel.not_in(_NOT_OURS),
                 WebhookItem.received_at < before,
                 WebhookItem.attempts < max_attempts,
             )

@@ -18,6 +18,7 @@ from kit.clock import Clock
 from kit.ids import new_correlation_id, new_id, new_token
 from ticketing.db.engine import Database
 from ticketing.db.quality_tables import QualityPeriod, QualitySample
+from ticketing.db.satisfaction_tables import TicketSatisfaction
 from ticketing.db.sla_tables import SlaClock
 from ticketing.db.tables import Handoff, Ticket, TicketEvent
 from ticketing.domain.enums import SlaMetric
@@ -192,6 +193,10 @@ async def _population(session: AsyncSession, period: Period) -> list[_Member]:
             exists()
             .where(TicketEvent.ticket_id == Ticket.id, TicketEvent.kind == "reopened")
             .label("reopened"),
+            select(TicketSatisfaction.score)
+            .where(TicketSatisfaction.ticket_id == Ticket.id)
+            .scalar_subquery()
+            .label("satisfaction"),
         ).where(
             Ticket.resolved_at >= period.starts_at,
             Ticket.resolved_at < period.ends_at,
@@ -206,6 +211,7 @@ async def _population(session: AsyncSession, period: Period) -> list[_Member]:
                 sla_missed=row.sla_missed,
                 reopened=row.reopened,
                 after_hours=None if row.hours_open is None else row.hours_open == "false",
+                satisfaction=row.satisfaction,
             ),
             row.agent_id,
             row.team_id,

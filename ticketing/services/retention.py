@@ -112,7 +112,17 @@ SWEEPS: dict[Kind, tuple[Sweep, ...]] = {
         ),
     ),
     Kind.NOTIFICATIONS: (
-        Sweep("notifications", "id", "created_at < :before AND finished_at IS NOT NULL"),
+        # Dead ones stay until an operator has decided, and their notices with them.
+        Sweep("dead_letters", "id", "closed_at < :before AND state IN ('recovered', 'discarded')"),
+        Sweep(
+            "notifications",
+            "id",
+            "created_at < :before AND finished_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM "
+            "dead_letters d WHERE d.notification_id = notifications.id) AND NOT EXISTS (SELECT 1 "
+            "FROM notifications f WHERE f.digest_id = notifications.id)",
+        ),
+        # A person's no is kept for ever; what was wrong with a number half a year ago is not known.
+        Sweep("recipient_addresses", "id", "since < :before AND state <> 'opted_out'"),
     ),
     Kind.OUTBOX_EVENTS: (Sweep("outbox_events", "id", "published_at < :before"),),
     Kind.SESSIONS: (Sweep("agent_sessions", "token_hash", "expires_at < :before"),),

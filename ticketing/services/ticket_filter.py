@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, literal_column, select
+from sqlalchemy import Text, any_, literal, literal_column, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql.elements import ColumnElement
 
 from ticketing.db.tables import Company, Queue, Team, Ticket
 from ticketing.db.ticket_indexes import TICKET_IS_OVER
@@ -135,7 +137,6 @@ def _plain(wanted: TicketFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     for column, values in (
         (Ticket.status, wanted.statuses),
-        (Ticket.priority, () if _one_priority(wanted) else wanted.priorities),
         (Ticket.severity, wanted.severities),
         (Ticket.level, wanted.levels),
         (Ticket.channel, wanted.channels),
@@ -144,6 +145,10 @@ def _plain(wanted: TicketFilter) -> list[ColumnElement[bool]]:
     ):
         if values:
             conditions.append(column.in_([str(value) for value in values]))
+    if wanted.priorities and not _one_priority(wanted):
+        # As an array: of one priority alone PostgreSQL would walk the order, see `_one_priority`.
+        priorities = [str(priority) for priority in wanted.priorities]
+        conditions.append(Ticket.priority == any_(literal(priorities, ARRAY(Text))))
     if wanted.tags:
         conditions.append(Ticket.tags.overlap(list(wanted.tags)))
     if wanted.contact_id is not None:
@@ -180,9 +185,11 @@ def _held(wanted: TicketFilter) -> list[ColumnElement[bool]]:
 def _one_priority(wanted: TicketFilter) -> list[ColumnElement[bool]]:
     """One priority has an index in the order by urgency: "low" stands at that order's far end.
 
-    Beside a holder it is a condition like any other: the holder's index has fewer tickets.
+    Beside a holder it is a condition like any other: the holder's index has fewer tickets. Beside
+    a severity or level too: nothing may have all of them, and then the whole order was walked.
     """
-    if len(wanted.priorities) != 1 or _held(wanted):
+    others = (wanted.severities, wanted.levels, wanted.tags, _held(wanted))
+    if len(wanted.priorities) != 1 or any(others):
         return []
     return [Ticket.priority == str(wanted.priorities[0])]
 

@@ -311,31 +311,37 @@ def _follow_ticket(work: Work, handoff: Handoff) -> None:
 
 async def tell_outside(work: Work, event: TicketEvent, *, topic: str) -> None:
     """Write the outbox event of a change that was applied, payload version 1."""
-    ticket = work.ticket
-    reason = work.handoff.reason if work.handoff is not None else None
     await add_event(
         work.session,
         topic=topic,
         payload={
-            "ticket_id": str(ticket.id),
-            "ticket_number": ticket.number,
-            "conversation_id": str(ticket.conversation_id),
-            "queue_key": work.queue.key,
-            "queue_name": work.queue.name,
-            "level": ticket.level,
-            "priority": ticket.priority,
-            "severity": ticket.severity,
-            "reason": reason,
-            "rule": work.handoff.rule if work.handoff is not None else None,
-            "language": ticket.language,
-            "opened_at": ticket.opened_at.isoformat(),
+            **ticket_payload(work),
             "from_level": event.data.get("from_level"),
             "from_queue_key": event.data.get("from_queue"),
             "from_priority": event.data.get("from_priority"),
-            "agent_id": None if ticket.agent_id is None else str(ticket.agent_id),
-            "actor": work.actor.label,
             "reason_text": event.reason,
         },
         now=work.now,
         correlation_id=work.correlation_id,
     )
+
+
+def ticket_payload(work: Work) -> dict[str, Any]:
+    """What every outbox event says of a ticket as it is now, payload version 1."""
+    ticket, handoff = work.ticket, work.handoff
+    return {
+        "ticket_id": str(ticket.id),
+        "ticket_number": ticket.number,
+        "conversation_id": str(ticket.conversation_id),
+        "queue_key": work.queue.key,
+        "queue_name": work.queue.name,
+        "level": ticket.level,
+        "priority": ticket.priority,
+        "severity": ticket.severity,
+        "reason": handoff.reason if handoff is not None else None,
+        "rule": handoff.rule if handoff is not None else None,
+        "language": ticket.language,
+        "opened_at": ticket.opened_at.isoformat(),
+        "agent_id": None if ticket.agent_id is None else str(ticket.agent_id),
+        "actor": work.actor.label,
+    }

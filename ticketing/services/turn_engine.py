@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -20,10 +20,12 @@ from kit.clock import Clock
 from ticketing.db.engine import Database
 from ticketing.domain.burst import Pace
 from ticketing.domain.enums import Control
+from ticketing.domain.turn import TurnFacts
 from ticketing.services import turns
 from ticketing.services.availability import Availability
+from ticketing.services.bot_outage import BotOutage, HeardBot
 from ticketing.services.delivery_engine import DeliveryEngine
-from ticketing.services.ports import Bot, BotUnavailableError, LanguageDetector
+from ticketing.services.ports import Bot, BotReply, BotUnavailableError, LanguageDetector
 from ticketing.services.turn_runner import TurnRunner
 from ticketing.services.turns import ClaimedTurn, Conclusion, NothingToDo
 
@@ -31,6 +33,11 @@ log = structlog.get_logger()
 
 _BOT_RETRY_DELAYS = tuple(timedelta(seconds=seconds) for seconds in (0.3, 0.7, 1.5, 2.5))
 _FAULT_DELAYS = tuple(timedelta(seconds=seconds) for seconds in (1, 5, 20, 60))
+_HANDOFF_SHARE = 5
+"""A fifth of the patience with the bot is left for the handoff itself: the setting says when the
+customer has a person, and a second of five covers a busy machine."""
+_LEAST_PATIENCE = timedelta(seconds=1)
+"""A turn that waited for something else (a database that was away) still asks the bot."""
 _MAX_FAULTS = 5  # about a minute and a half of our own errors, then a person answers
 
 
@@ -40,7 +47,7 @@ class EngineSettings:
 
     Attributes:
         owner: Name of this process, unique.
-        bot_unavailable_after: A turn the bot has not answered for so long goes to a person.
+        bot_unavailable_after: A turn the bot has not answered goes to a person by then.
         startup_grace: After the engine's start the bot may still be loading its model.
         concurrency: Turns at the same time in this process.
         silence: When a customer who does not answer is reminded; None: never.
@@ -51,6 +58,27 @@ class EngineSettings:
     startup_grace: timedelta = timedelta(seconds=60)
     concurrency: int = 32
     silence: SilenceTimes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PunctualBot:
+    """The bot; it counts as unavailable when it does not answer within its time."""
+
+    bot: Bot
+    within: timedelta
+
+    async def turn(self, facts: TurnFacts, *, text: str, payload: str | None) -> BotReply:
+        """Run one turn in time.
+
+        Raises:
+            BotUnavailableError: as the bot itself, and when the time is over.
+        """
+        try:
+            async with asyncio.timeout(self.within.total_seconds()):
+                return await self.bot.turn(facts, text=text, payload=payload)
+        except TimeoutError as error:
+            message = "no answer in time"
+            raise BotUnavailableError(message, reachable=True) from error
 
 
 @dataclass(slots=True)
@@ -73,6 +101,7 @@ class TurnEngine:
     _slots: asyncio.Semaphore | None = None
     _started_at: datetime | None = None
     _bot_seen: bool = False
+    _outage: BotOutage = field(default_factory=BotOutage)
 
     @property
     def policy(self) -> HandoffPolicy:
@@ -203,7 +232,8 @@ class TurnEngine:
                 conclusion = await self.runner.without_bot(turn)
             if conclusion is None:
                 delay = _BOT_RETRY_DELAYS[min(turn.attempts, len(_BOT_RETRY_DELAYS)) - 1]
-                await self._postpone(turn, delay)
+                left = self._time_left(turn, reachable=False)
+                await self._postpone(turn, min(delay, max(left, timedelta())))
                 return
             now = self.clock.now()
             claimed = await turns.finish(
@@ -213,6 +243,7 @@ class TurnEngine:
                 owner=self.settings.owner,
                 now=now,
                 silence=self.settings.silence,
+                also=self._outage.writer(turn.turn_id, now=now),
             )
             log.info(
                 "turn.finished",
@@ -232,23 +263,48 @@ class TurnEngine:
             )
         self.delivery.acknowledge(turn.channel, turn.account_id, turn.provider_id)
         try:
-            conclusion = await self.runner.with_bot(turn)
+            runner = self._punctual_runner(turn)
+            heard = HeardBot(runner.bot)
+            conclusion = await replace(runner, bot=heard).with_bot(turn)
         except BotUnavailableError as error:
             log.warning("turn.bot_unavailable", attempt=turn.attempts, error=str(error))
             return await self._unavailable(turn, reachable=error.reachable)
         self._bot_seen = True
+        if heard.answered:
+            self._outage.answered(
+                turn.turn_id, now=self.clock.now(), correlation_id=turn.correlation_id
+            )
         return conclusion
 
+    def _punctual_runner(self, turn: ClaimedTurn) -> TurnRunner:
+        """The runner, whose bot has to answer in time.
+
+        A bot that has answered nothing yet may still be waking up: its gateway's own limit holds.
+        """
+        runner = self.runner
+        if not self._bot_seen:
+            return runner
+        left = max(self._time_left(turn, reachable=True), _LEAST_PATIENCE)
+        return replace(runner, bot=PunctualBot(self.bot, left))
+
     async def _unavailable(self, turn: ClaimedTurn, *, reachable: bool) -> Conclusion | None:
+        if self._time_left(turn, reachable=reachable) > timedelta():
+            return None
+        self._outage.missed(
+            turn.turn_id,
+            first_tried_at=turn.first_tried_at,
+            correlation_id=turn.correlation_id,
+        )
+        return await self.runner.without_bot(turn)
+
+    def _time_left(self, turn: ClaimedTurn, *, reachable: bool) -> timedelta:
+        """How long the bot may still take for the turn before a person gets it."""
         patience = self.settings.bot_unavailable_after
-        now = self.clock.now()
         since = turn.first_tried_at
         if not (self._bot_seen or reachable) and self._started_at is not None:
             since = max(since, self._started_at)
             patience = max(patience, self.settings.startup_grace)
-        if now - since < patience:
-            return None
-        return await self.runner.without_bot(turn)
+        return since + patience - patience / _HANDOFF_SHARE - self.clock.now()
 
     async def _postpone(self, turn: ClaimedTurn, delay: timedelta) -> None:
         await turns.postpone(

@@ -8,7 +8,7 @@ Finishing checks that the lease is still ours, so a turn never ends twice.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -242,6 +242,7 @@ async def finish(
     owner: str,
     now: datetime,
     silence: SilenceTimes | None = None,
+    also: Callable[[AsyncSession], Awaitable[None]] | None = None,
 ) -> list[Dispatch] | None:
     """End the turn: its answer becomes outbound rows in the same commit.
 
@@ -252,6 +253,7 @@ async def finish(
         owner: Who claimed it.
         now: The present moment.
         silence: When an open question is reminded of; None: never.
+        also: Writes what else is to be known when the turn has ended.
 
     Returns:
         The answer's first message already claimed for sending (the others wait behind it), or an
@@ -262,6 +264,8 @@ async def finish(
         if locked is None:
             log.warning("turn.lost", turn_id=str(turn.turn_id))
             return None
+        if also is not None:
+            await also(session)
         conversation, row, behind_others = locked
         row.finished_at = now
         row.state = TurnState.DONE.value

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,15 @@ import pytest
 
 from notifications.domain.events import PolicyEvent
 from notifications.domain.jobs import Channel
-from notifications.domain.policies import Audience, PoliciesError, Route, parse_policies
+from notifications.domain.policies import (
+    Audience,
+    PoliciesError,
+    Route,
+    by_channels,
+    parse_policies,
+)
 from notifications.policy_file import load_policies
+from ticketing.domain.enums import DeliveryGuarantee
 
 GOOD = {
     "version": 1,
@@ -40,6 +48,36 @@ def test_an_event_is_silenced_by_an_empty_list_only() -> None:
     document = changed(lambda d: d["events"]["ticket-opened"].update(notify=[]))
 
     assert parse_policies(document)[PolicyEvent.TICKET_OPENED].routes == ()
+
+
+def test_a_policy_says_how_long_how_often_and_how_surely() -> None:
+    fields = {"expires": "90m", "digest": "30s", "guarantee": "at-most-once"}
+    document = changed(lambda d: d["events"]["ticket-opened"].update(fields))
+
+    policies = parse_policies(document)
+
+    policy, plain = policies[PolicyEvent.TICKET_OPENED], policies[PolicyEvent.SLA_ALERT]
+    assert policy.expires == timedelta(minutes=90)
+    assert policy.digest == timedelta(seconds=30)
+    assert policy.guarantee is DeliveryGuarantee.AT_MOST_ONCE
+    assert (plain.expires, plain.digest) == (timedelta(hours=24), None)
+    assert plain.guarantee is DeliveryGuarantee.AT_LEAST_ONCE
+
+
+def test_routes_by_a_channel_without_a_sender_are_left_out() -> None:
+    usable = by_channels(load_policies(), {Channel.EMAIL})
+
+    assert usable[PolicyEvent.TICKET_OPENED].routes == (
+        Route(Audience.ON_DUTY_AGENTS, Channel.EMAIL),
+    )
+    assert usable[PolicyEvent.SLA_ALERT].digest == load_policies()[PolicyEvent.SLA_ALERT].digest
+
+
+@pytest.mark.parametrize("event", ["ticket-escalation", "ticket-priority-high", "sla-alert"])
+def test_what_cannot_wait_goes_by_whatsapp_sms_and_push(event: str) -> None:
+    channels = {route.channel for route in load_policies()[PolicyEvent(event)].routes}
+
+    assert channels >= {Channel.WHATSAPP, Channel.SMS, Channel.PUSH}
 
 
 def set_route(document: Any, **route: Any) -> None:
@@ -73,12 +111,24 @@ def set_route(document: Any, **route: Any) -> None:
         ),
         (
             lambda d: set_route(d, to="admin", channel="pigeon"),
-            "notify[0].channel: expected one of email, whatsapp, got 'pigeon'",
+            "notify[0].channel: expected one of email, whatsapp, sms, push, got 'pigeon'",
         ),
         (lambda d: set_route(d, to="admin"), "notify[0].channel: expected one of"),
         (
-            lambda d: set_route(d, to="on_duty_agents", channel="whatsapp"),
-            "agents are reached by email only, got 'whatsapp'",
+            lambda d: d["events"]["ticket-opened"].update(expires="soon"),
+            "expected a time such as 30s, 10m, 6h or 2d, at most 30d, got 'soon'",
+        ),
+        (
+            lambda d: d["events"]["ticket-opened"].update(digest=10),
+            "events.ticket-opened.digest: expected a time such as",
+        ),
+        (
+            lambda d: d["events"]["ticket-opened"].update(expires="31d"),
+            "events.ticket-opened.expires: expected a time such as",
+        ),
+        (
+            lambda d: d["events"]["ticket-opened"].update(guarantee="once"),
+            "guarantee: expected one of at-least-once, at-most-once, got 'once'",
         ),
         (
             lambda d: d["events"]["ticket-opened"]["notify"].append(

@@ -1,30 +1,33 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, time
 from typing import Any
 
 import pytest
 
 from notifications.domain.events import PolicyEvent
+from notifications.domain.jobs import Channel
+from notifications.domain.quiet_hours import QuietHours
 from notifications.domain.recipients import (
-    Admin,
     Holder,
-    Person,
+    Recipient,
     choose_notices,
     notice_language,
 )
 from notifications.policy_file import load_policies
 
-ANA, BRUNO = Person("ana@example.com"), Person("bruno@example.com", "es")
-CHEFE = Person("chefe@example.com")
+ANA, BRUNO = Recipient("ana@example.com"), Recipient("bruno@example.com", "es")
 PHONE = "+5511912345678"
+CHEFE = Recipient("chefe@example.com", phone=PHONE)
 
 
-def choose(*events: Any, on_duty: Any = (), admin: Any = None, holder: Any = None) -> Any:
+def choose(*events: Any, on_duty: Any = (), admin: Any = CHEFE, holder: Any = None) -> Any:
     notices = choose_notices(
         events or (PolicyEvent.TICKET_OPENED,),
         policies=load_policies(),
         on_duty=on_duty,
-        admin=admin or Admin(CHEFE, PHONE),
+        admin=admin,
         holder=holder,
     )
     return [(n.channel.value, n.recipient, n.event.value, n.nobody_on_duty) for n in notices]
@@ -46,11 +49,13 @@ def test_with_nobody_on_duty_the_admin_gets_the_email_too() -> None:
 
 
 def test_an_admin_without_address_is_told_by_whatsapp_that_nobody_is_on_duty() -> None:
-    assert choose(admin=Admin(None, PHONE)) == [("whatsapp", PHONE, "ticket-opened", True)]
+    assert choose(admin=Recipient(None, phone=PHONE)) == [
+        ("whatsapp", PHONE, "ticket-opened", True)
+    ]
 
 
 def test_with_nobody_at_all_there_is_no_notice() -> None:
-    assert choose(admin=Admin()) == []
+    assert choose(admin=None) == []
 
 
 def test_two_occasions_of_one_event_are_one_notice_each_the_weightier() -> None:
@@ -59,6 +64,7 @@ def test_two_occasions_of_one_event_are_one_notice_each_the_weightier() -> None:
     assert choose(*events, on_duty=[ANA]) == [
         ("email", "ana@example.com", "ticket-priority-high", False),
         ("whatsapp", PHONE, "ticket-priority-high", False),
+        ("sms", PHONE, "ticket-priority-high", False),
     ]
 
 
@@ -94,3 +100,49 @@ def test_an_admin_who_is_on_duty_gets_one_email() -> None:
 )
 def test_an_agent_is_written_to_in_a_language_they_speak(languages: Any, expected: Any) -> None:
     assert notice_language(languages) == expected
+
+
+NIGHT = datetime(2026, 3, 10, 5, 0, tzinfo=UTC)  # 02:00 in São Paulo
+MORNING = datetime(2026, 3, 10, 10, 0, tzinfo=UTC)
+QUIET = QuietHours(time(22), time(7))
+
+
+def at_night(*people: Recipient, event: Any = PolicyEvent.TICKET_OPENED) -> Any:
+    notices = choose_notices(
+        [event], policies=load_policies(), on_duty=people, admin=None, now=NIGHT
+    )
+    return [(notice.recipient, notice.not_before) for notice in notices]
+
+
+def test_a_channel_that_somebody_turned_off_is_left_out_for_them_alone() -> None:
+    without = replace(ANA, channels={"ticket-opened": frozenset({Channel.PUSH})})
+
+    assert at_night(without, BRUNO) == [("bruno@example.com", None)]
+
+
+def test_in_quiet_hours_a_notice_waits_and_an_urgent_one_does_not() -> None:
+    sleeps = replace(ANA, quiet=QUIET)
+    sleeps_well = replace(BRUNO, quiet=QUIET, quiet_for_urgent=True)
+
+    assert at_night(sleeps) == [("ana@example.com", MORNING)]
+    assert at_night(sleeps, sleeps_well, event=PolicyEvent.TICKET_ESCALATION) == [
+        ("ana@example.com", None),
+        ("bruno@example.com", MORNING),
+    ]
+
+
+def test_an_urgent_event_that_everybody_turned_off_is_told_all_the_same() -> None:
+    off = {"ticket-escalation": frozenset(), "ticket-opened": frozenset()}
+    without = replace(ANA, channels=off)
+
+    assert at_night(without) == []
+    assert at_night(without, event=PolicyEvent.TICKET_ESCALATION) == [("ana@example.com", None)]
+    assert at_night(without, BRUNO, event=PolicyEvent.TICKET_ESCALATION) == [
+        ("bruno@example.com", None)
+    ]
+
+
+def test_with_nobody_on_duty_the_admin_is_told_by_a_channel_they_left_on() -> None:
+    admin = replace(CHEFE, channels={"ticket-opened": frozenset({Channel.SMS})})
+
+    assert choose(admin=admin) == [("sms", PHONE, "ticket-opened", True)]

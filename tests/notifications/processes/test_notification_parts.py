@@ -4,9 +4,16 @@ import httpx
 import pytest
 
 from channels.message import SenderIdentity, StatusUpdate
-from notifications.domain.jobs import JobName
+from notifications.domain.jobs import JOB_OF_CHANNEL, JobName
 from notifications.services.statuses import callback_data
-from ponte.processes.notification_parts import admin_contact, make_senders, notice_statuses
+from ponte.processes.notification_parts import (
+    admin_contact,
+    configured_channels,
+    make_reconcilers,
+    make_senders,
+    notice_statuses,
+    twilio_webhooks,
+)
 from ponte.settings import Process, Settings
 from tests.notifications.conftest import World
 
@@ -17,6 +24,13 @@ WHATSAPP = {
     "WHATSAPP_ACCESS_TOKEN": "0123456789abcdef",
     "WHATSAPP_PHONE_NUMBER_ID": "106540352242922",
 }
+
+TWILIO = {
+    "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+    "TWILIO_AUTH_TOKEN": "0123456789abcdef",
+    "TWILIO_FROM": "+15005550006",
+}
+FCM = {"FCM_PROJECT_ID": "ponte-test"}
 
 
 def settings(**environment: str) -> Settings:
@@ -29,7 +43,9 @@ def settings(**environment: str) -> Settings:
         ({}, set()),
         (SMTP, {JobName.SEND_EMAIL}),
         (WHATSAPP, {JobName.SEND_WHATSAPP}),
-        (SMTP | WHATSAPP, {JobName.SEND_EMAIL, JobName.SEND_WHATSAPP}),
+        (TWILIO, {JobName.SEND_SMS}),
+        (FCM, {JobName.SEND_PUSH}),
+        (SMTP | WHATSAPP | TWILIO | FCM, set(JobName) - {JobName.NOTIFY_USER}),
     ],
 )
 async def test_there_is_a_sender_for_what_is_configured(
@@ -39,6 +55,19 @@ async def test_there_is_a_sender_for_what_is_configured(
         senders = make_senders(settings(**environment), db=world.db, http=http, clock=world.clock)
 
     assert set(senders) == names
+    assert {
+        JOB_OF_CHANNEL[found] for found in configured_channels(settings(**environment))
+    } == names
+    assert set(make_reconcilers(senders)) == names & {JobName.SEND_SMS}
+
+
+@pytest.mark.parametrize(("environment", "there"), [({}, False), (TWILIO, True)])
+def test_twilio_is_listened_to_where_there_is_an_account(
+    world: World, environment: dict[str, str], *, there: bool
+) -> None:
+    webhooks = twilio_webhooks(settings(**environment), db=world.db, clock=world.clock)
+
+    assert (webhooks is not None) is there
 
 
 def test_an_admin_that_is_not_set_is_none() -> None:

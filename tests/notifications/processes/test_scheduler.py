@@ -57,6 +57,15 @@ async def test_a_leader_that_resigns_is_followed_at_once(world: World) -> None:
     assert await second.campaign(now)
 
 
+async def test_a_lease_from_before_the_clock_was_set_back_holds_nobody_up(world: World) -> None:
+    ahead, behind = candidate(world, "1"), candidate(world, "2")
+    assert await ahead.campaign(world.clock.now() + timedelta(hours=1))
+    world.clock.advance(LEASE / 2)  # clocks of two machines may differ a little
+
+    assert await behind.campaign(world.clock.now())
+    assert not await candidate(world, "3").campaign(world.clock.now() - LEASE / 2)
+
+
 async def test_leases_of_other_names_are_apart(world: World) -> None:
     now = world.clock.now()
     other = Leadership(world.db, name="other", owner="2", lease=LEASE)

@@ -29,11 +29,12 @@ class Watched:
         self._deliverer = deliverer
         self._done = asyncio.Semaphore(0)
 
-    async def deliver(self, notification_id: Any, job_name: Any) -> None:
+    async def deliver_many(self, ids: Any, job_name: Any) -> None:
         try:
-            await self._deliverer.deliver(notification_id, job_name)
+            await self._deliverer.deliver_many(ids, job_name)
         finally:
-            self._done.release()
+            for _ in ids:
+                self._done.release()
 
     async def finished(self, count: Any) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
@@ -80,7 +81,7 @@ async def test_copies_of_a_job_in_many_threads_send_once(
     notification_id = await world.make_notification()
 
     async with run_worker(watched) as queue:
-        await queue.enqueue([Job("send-email", notification_id, "c-1")] * 20)
+        await queue.enqueue([Job("send-email", notification_id, "c-1", alone=True)] * 20)
         await watched.finished(20)
 
     assert len(sender.sent) == 1
@@ -133,18 +134,18 @@ async def test_a_delivery_that_breaks_leaves_the_worker_working(
             self.then = then
             self.broken = False
 
-        async def deliver(self, notification_id: Any, job_name: Any) -> None:
+        async def deliver_many(self, ids: Any, job_name: Any) -> None:
             if not self.broken:
                 self.broken = True
                 raise ConnectionError
-            await self.then.deliver(notification_id, job_name)
+            await self.then.deliver_many(ids, job_name)
 
     sender = fake_sender()
     watched = Watched(Breaks(world.deliverer(sender)))
     notification_id = await world.make_notification()
 
     async with run_worker(watched) as queue:
-        await queue.enqueue([Job("send-email", notification_id, "c-1")] * 2)
+        await queue.enqueue([Job("send-email", notification_id, "c-1", alone=True)] * 2)
         await watched.finished(2)
 
     assert len(sender.sent) == 1

@@ -16,9 +16,11 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
 from kit.clock import FakeClock
-from notifications.domain.failure import FailureKind, SendFailedError
+from notifications.domain.failure import Consequence, FailureKind, SendFailedError
 from notifications.domain.jobs import JobName
+from notifications.domain.unsubscribe import read_token
 from notifications.senders.email import EmailSender, SMTPServer, Tls, classify_reply
+from notifications.senders.smtp_lines import LONGEST_IDLE, MOST_KEPT, MOST_MAILS
 from notifications.services.ports import Outgoing
 from tests.notifications.conftest import World
 
@@ -31,11 +33,20 @@ class Mailbox:
     """Scripts of replies by recipient, for RCPT and for the end of DATA, and what was taken."""
 
     def __init__(self) -> None:
+        self.mail = []
         self.rcpt = defaultdict(list)
         self.data = defaultdict(list)
         self.taken = []
         self.release = asyncio.Event()
         self.answers = 0
+
+    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name
+        self, server: Any, session: Any, envelope: Any, address: Any, options: Any
+    ) -> Any:
+        reply = await self._next(self.mail)
+        if reply.startswith("250"):
+            envelope.mail_from = address
+        return reply
 
     async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: Any, session: Any, envelope: Any, address: Any, options: Any
@@ -326,7 +337,7 @@ def certificate(tmp_path_factory: Any) -> Any:
         (550, b"no enhanced code", FailureKind.PERMANENT),
         (452, b"4.2.2 full", FailureKind.TRANSIENT),
         (552, b"5.2.2 full", FailureKind.TRANSIENT),
-        (552, b"5.12.2 not full", FailureKind.PERMANENT),
+        (552, b"5.3.4 too big", FailureKind.PERMANENT),
         (530, b"5.7.0 login first", FailureKind.STOP_CHANNEL),
         (538, b"", FailureKind.STOP_CHANNEL),
         (-1, b"", FailureKind.TRANSIENT),
@@ -372,3 +383,172 @@ async def test_a_body_whose_answer_was_lost_is_repeated_with_the_same_message_id
 
     assert (await world.notification(notification_id)).state == "sent"
     assert mailbox.taken[0]["Message-ID"] == f"<{notification_id}@ponte.example>"
+
+
+async def test_many_notices_go_through_one_connection(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock
+) -> None:
+    for _ in range(5):
+        await sender.send(outgoing(clock), now=clock.now())
+
+    assert len(mailbox.taken) == 5
+    assert sender.lines.opened == 1
+
+
+async def test_a_refused_recipient_leaves_the_connection_usable(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock
+) -> None:
+    mailbox.rcpt["no@example.com"] = ["550 5.1.1 no such user"]
+
+    failure = await refusal(sender, clock, recipient="no@example.com")
+    await sender.send(outgoing(clock), now=clock.now())
+
+    assert failure.consequence is Consequence.DISABLE_RECIPIENT
+    assert [mail["To"] for mail in mailbox.taken] == ["ana@example.com"]
+    assert sender.lines.opened == 1
+
+
+async def test_a_connection_that_was_closed_meanwhile_costs_no_notice(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock
+) -> None:
+    await sender.send(outgoing(clock), now=clock.now())
+    [line] = sender.lines._kept
+    line.smtp.sock.shutdown(socket.SHUT_RDWR)
+
+    await sender.send(outgoing(clock), now=clock.now())
+
+    assert len(mailbox.taken) == 2
+    assert sender.lines.opened == 2
+
+
+async def test_come_back_later_on_a_kept_connection_is_said_to_the_connection(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock
+) -> None:
+    await sender.send(outgoing(clock), now=clock.now())
+    mailbox.mail.append("421 4.7.0 too many messages on this connection")
+
+    await sender.send(outgoing(clock), now=clock.now())
+
+    assert len(mailbox.taken) == 2
+    assert sender.lines.opened == 2
+
+
+async def test_the_same_on_a_new_connection_is_said_to_us(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock
+) -> None:
+    mailbox.mail.append("421 4.7.0 busy")
+
+    failure = await refusal(sender, clock)
+
+    assert (failure.kind, failure.code) == (FailureKind.TRANSIENT, "smtp_421_4.7.0")
+    assert sender.lines._kept == []
+
+
+async def test_an_idle_or_much_used_connection_is_left(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock
+) -> None:
+    await sender.send(outgoing(clock), now=clock.now())
+    clock.advance(LONGEST_IDLE)
+    await sender.send(outgoing(clock), now=clock.now())
+    assert sender.lines.opened == 2
+
+    sender.lines._kept[0].mails = MOST_MAILS
+    await sender.send(outgoing(clock), now=clock.now())
+    assert sender.lines.opened == 3
+
+
+async def test_sends_at_once_have_a_connection_each_and_all_arrive(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock
+) -> None:
+    await asyncio.gather(*(sender.send(outgoing(clock), now=clock.now()) for _ in range(20)))
+
+    assert len(mailbox.taken) == 20
+    assert len(sender.lines._kept) <= MOST_KEPT
+    await sender.close()
+    assert sender.lines._kept == []
+
+
+async def test_notices_about_one_ticket_are_one_thread(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock
+) -> None:
+    await sender.send(outgoing(clock, context={"ticket_id": NOTICE}), now=clock.now())
+    await sender.send(outgoing(clock, context={"ticket_id": "a\r\nBcc: x@y"}), now=clock.now())
+
+    in_thread, alone = mailbox.taken
+    assert in_thread["References"] == in_thread["In-Reply-To"] == f"<ticket.{NOTICE}@ponte.example>"
+    assert alone["References"] is None
+    assert alone["Bcc"] is None
+    assert in_thread["Auto-Submitted"] == "auto-generated"
+    assert in_thread["Reply-To"] is None
+
+
+@pytest.mark.parametrize(
+    ("urgent", "frontend", "secret", "link", "one_click"),
+    [
+        (False, "https://ponte.example", "s", True, True),
+        (False, "http://localhost:8000", "s", True, False),
+        (True, "https://ponte.example", "s", False, False),
+        (False, "https://ponte.example", "", False, False),
+    ],
+)
+async def test_a_notice_can_be_turned_off_from_the_mail_program_unless_it_is_urgent(  # noqa: PLR0917
+    serve: Callable[..., Controller],
+    mailbox: Mailbox,
+    clock: FakeClock,
+    urgent: Any,
+    frontend: Any,
+    secret: Any,
+    link: Any,
+    one_click: Any,
+) -> None:
+    server = SMTPServer("127.0.0.1", serve().port, Tls.NONE, timeout_seconds=1)
+    sender = EmailSender(server, SENDER, frontend, unsubscribe_secret=secret)
+
+    await sender.send(outgoing(clock, urgent=urgent), now=clock.now())
+
+    [mail] = mailbox.taken
+    assert (mail["List-Unsubscribe"] is not None) is link
+    assert (mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click") is one_click
+    body = mail.get_body(("plain",)).get_content()
+    assert ("/n/unsubscribe?t=" in body) is link
+    if link:
+        written = mail["List-Unsubscribe"].strip("<>")
+        assert written in body.replace("\r\n", "\n")
+        token = written.partition("?t=")[2]
+        assert str(read_token(secret, token)) == NOTICE
+        assert read_token("another", token) is None
+        assert read_token(secret, token[:-1] + ("0" if token[-1] != "0" else "1")) is None
+
+
+async def test_a_subject_with_emoji_and_a_very_long_line_arrive_whole(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock
+) -> None:
+    title = "Reunião 🎉 às 15h " + "ã" * 90
+    body = "x" * 1990
+    await sender.send(
+        outgoing(clock, event="user-notice", context={"title": title, "body": body}),
+        now=clock.now(),
+    )
+
+    [mail] = mailbox.taken
+    assert mail["Subject"] == f"[Ponte] {title}"
+    assert body in mail.get_body(("plain",)).get_content()
+    assert max(len(line) for line in bytes(mail).split(b"\n")) < 998
+
+
+async def test_a_domain_of_another_script_is_written_as_mail_servers_take_it(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock
+) -> None:
+    await sender.send(outgoing(clock, recipient="ana@café.example"), now=clock.now())
+
+    assert mailbox.taken[0]["To"] == "ana@xn--caf-dma.example"
+
+
+async def test_an_address_that_few_servers_carry_is_refused_with_the_reason(
+    sender: EmailSender, clock: FakeClock
+) -> None:
+    failure = await refusal(sender, clock, recipient="joão@example.com")
+
+    assert failure.code == "address_invalid"
+    assert "SMTPUTF8" in failure.detail
+    assert "joão" not in failure.detail

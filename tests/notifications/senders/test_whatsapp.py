@@ -14,7 +14,7 @@ import pytest
 
 from channels.whatsapp.client import WhatsAppClient
 from kit.clock import FakeClock
-from notifications.domain.failure import FailureKind, SendFailedError
+from notifications.domain.failure import Consequence, FailureKind, SendFailedError
 from notifications.senders.whatsapp import WhatsAppSender
 from notifications.services.ports import Outgoing
 from notifications.services.statuses import callback_data
@@ -185,7 +185,7 @@ async def test_a_notice_that_a_status_sent_back_goes_out_as_template(
         (error(429, 130429, "Retry-After: 90"), 1, FailureKind.RATE_LIMITED, "130429", 90),
         (error(400, 131056), 1, FailureKind.RATE_LIMITED, "131056", None),
         (error(400, 1), 1, FailureKind.TRANSIENT, "1", None),
-        (error(400, 1), 2, FailureKind.PERMANENT, "1", None),
+        (error(400, 1), 2, FailureKind.TRANSIENT, "1", None),
         (error(400, 131026), 1, FailureKind.PERMANENT, "131026", None),
         (error(401, 190), 1, FailureKind.STOP_CHANNEL, "190", None),
         ((502, {}, []), 1, FailureKind.TRANSIENT, "http_502", None),
@@ -221,7 +221,7 @@ async def test_a_number_that_is_none_is_given_up(
 
     assert (caught.value.failure.kind, caught.value.failure.code) == (
         FailureKind.PERMANENT,
-        "payload_invalid",
+        "phone_invalid",
     )
     assert meta.bodies == []
 
@@ -257,3 +257,58 @@ async def test_the_window_is_read_from_what_this_number_wrote(world: World) -> N
     for spelling in (phone, "+551187654321"):
         assert await last_whatsapp_message(world.db, spelling) == now - timedelta(hours=2)
     assert await last_whatsapp_message(world.db, "+5521999999999") is None
+
+
+@pytest.mark.parametrize(
+    ("code", "consequence", "attempts"),
+    [
+        (131026, Consequence.STRIKE_RECIPIENT, None),
+        (131050, Consequence.OPT_OUT_RECIPIENT, None),
+        (131056, Consequence.SLOW_RECIPIENT, None),
+        (130429, Consequence.SLOW_NUMBER, None),
+        (1, Consequence.NONE, 2),
+        (190, Consequence.ALERT, None),
+    ],
+)
+async def test_a_refusal_says_what_it_means_for_others(  # noqa: PLR0917 - a table's columns
+    make_sender: Callable[..., WhatsAppSender],
+    meta: Meta,
+    clock: FakeClock,
+    code: Any,
+    consequence: Any,
+    attempts: Any,
+) -> None:
+    meta.script = [error(400, code)]
+
+    with pytest.raises(SendFailedError) as caught:
+        await make_sender(last=clock.now()).send(outgoing(clock), now=clock.now())
+
+    failure = caught.value.failure
+    assert failure.consequence is consequence
+    assert failure.attempts_allowed == attempts
+
+
+@pytest.mark.parametrize("recipient", ["", "5511912345678", "+55", "+5511912345678901", "ana@x"])
+async def test_what_is_no_number_is_not_sent_to(
+    make_sender: Callable[..., WhatsAppSender], meta: Meta, clock: FakeClock, recipient: Any
+) -> None:
+    with pytest.raises(SendFailedError) as caught:
+        await make_sender().send(outgoing(clock, recipient=recipient), now=clock.now())
+
+    assert caught.value.failure.code == "phone_invalid"
+    assert caught.value.failure.consequence is Consequence.DISABLE_RECIPIENT
+    assert meta.bodies == []
+
+
+async def test_a_very_long_notice_is_cut_before_its_link(
+    make_sender: Callable[..., WhatsAppSender], meta: Meta, clock: FakeClock
+) -> None:
+    context = {"title": "t", "body": "\U0001f468\u200d\U0001f469\u200d\U0001f467" * 400}
+    context["body"] *= 4
+    sender = make_sender(last=clock.now())
+
+    await sender.send(outgoing(clock, event="user-notice", context=context), now=clock.now())
+
+    words = meta.bodies[0]["text"]["body"]
+    assert len(words) <= 4096
+    assert words.endswith("\nhttps://ponte.example/console")

@@ -1,21 +1,36 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from notifications.domain.events import EventPayloadError
+from notifications.domain.jobs import Channel
 from notifications.policy_file import load_policies
+from notifications.services.addresses import opt_out
 from notifications.services.fan_out import fan_out, unknown_events, waiting_events
+from notifications.services.preferences import Wishes, save_preferences
 from notifications.services.recipients import AdminContact, find_admin, on_duty_agents
 from tests.notifications.conftest import World
 
 ADMIN = AdminContact("chefe@example.com", "+5511912345678")
 
 
-def spread(world: World, event: Any, admin: Any = ADMIN) -> Any:
-    return fan_out(world.db, event.id, policies=load_policies(), admin=admin, now=world.clock.now())
+MAIL_AND_WHATSAPP = frozenset({Channel.EMAIL, Channel.WHATSAPP})
+
+
+def spread(world: World, event: Any, admin: Any = ADMIN, channels: Any = MAIL_AND_WHATSAPP) -> Any:
+    return fan_out(
+        world.db,
+        event.id,
+        policies=load_policies(),
+        admin=admin,
+        now=world.clock.now(),
+        channels=channels,
+    )
 
 
 def told(rows: Any) -> Any:
@@ -225,7 +240,7 @@ async def test_the_admin_is_an_agent_or_an_address(
     async with world.db.transaction() as session:
         admin = await find_admin(session, AdminContact(user_id))
 
-    assert (admin.person.email if admin.person else None) == expected
+    assert (admin.email if admin else None) == expected
 
 
 async def test_the_admin_may_be_named_by_id(world: World) -> None:
@@ -234,4 +249,29 @@ async def test_the_admin_may_be_named_by_id(world: World) -> None:
     async with world.db.transaction() as session:
         admin = await find_admin(session, AdminContact(str(agent.id)))
 
-    assert (admin.person.email, admin.language) == ("chefe@example.com", "en")
+    assert admin is not None
+    assert (admin.email, admin.language) == ("chefe@example.com", "en")
+
+
+async def test_who_sleeps_is_told_in_the_morning_and_who_said_no_is_not_told(world: World) -> None:
+    queue = await world.make_queue("n1")
+    sleeps = await world.make_agent("dorme@example.com", queue)
+    await world.make_agent("nao@example.com", queue)
+    now = world.clock.now()
+    # Quiet from an hour ago to in two hours, on the wall of São Paulo.
+    local = now.astimezone(ZoneInfo("America/Sao_Paulo"))
+    begin, end = ((local + timedelta(hours=hours)).time().replace(second=0) for hours in (-1, 2))
+    wishes = Wishes(phone=None, channels={}, quiet_from=begin, quiet_to=end)
+    async with world.db.transaction() as session:
+        await save_preferences(session, sleeps.id, wishes, now=now)
+        await opt_out(session, Channel.EMAIL, "nao@example.com", code="test", now=now)
+    event = await world.make_event(await world.make_ticket(queue))
+
+    jobs = await spread(world, event, AdminContact())
+
+    [row] = await world.notifications()
+    assert row.recipient == "dorme@example.com"
+    assert row.next_attempt_at is not None
+    assert row.next_attempt_at > now + timedelta(hours=1)
+    assert row.enqueued_at is None
+    assert jobs == ()

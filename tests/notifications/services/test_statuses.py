@@ -11,7 +11,7 @@ import pytest
 from channels.message import ProviderError, SenderIdentity, StatusUpdate
 from notifications.domain.failure import FailureKind
 from notifications.domain.jobs import JobName
-from notifications.services.deliver import claim
+from notifications.services.claims import Claims
 from notifications.services.ports import Accepted
 from notifications.services.statuses import apply_status, callback_data, notification_id_of
 from tests.notifications.conftest import Failing, FakeSender, World
@@ -87,7 +87,8 @@ async def test_a_status_before_the_answer_to_our_request_is_kept(
     world: World, fake_sender: type[FakeSender], failing: Failing
 ) -> None:
     notification_id = await notice(world)
-    outgoing = await claim(world.db, notification_id, world.clock.now(), give_up=world.give_up)
+    claims = Claims(world.db, world.give_up)
+    (outgoing,) = await claims.take([notification_id], WHATSAPP, now=world.clock.now(), worker=None)
     await apply(world, notification_id, "delivered")
     deliverer = world.deliverer(fake_sender(), WHATSAPP)
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from notifications.domain.jobs import JobName
-from notifications.services.deliver import LEASE, claim
+from notifications.services.claims import LEASE, Claims
+from notifications.services.freeing import Freeing
 from notifications.services.ports import QueueUnavailableError
 from notifications.services.sweep import LOST_AFTER, LOST_AFTER_BACKLOG, sweep
 from tests.notifications.conftest import World
@@ -30,7 +31,7 @@ async def test_a_due_row_is_put_in_once_and_a_later_one_in_its_time(world: World
 
 
 async def test_the_job_says_what_it_is_and_whether_it_is_urgent(world: World) -> None:
-    await world.make_notification(JobName.SEND_WHATSAPP, context={"urgent": True})
+    await world.make_notification(JobName.SEND_WHATSAPP, urgent=True)
 
     await swept(world)
 
@@ -61,10 +62,13 @@ async def test_a_backlog_is_not_made_longer_by_copies(world: World) -> None:
 
 async def test_a_row_whose_worker_died_is_put_in_when_its_lease_is_over(world: World) -> None:
     notification_id = await world.make_notification()
-    await claim(world.db, notification_id, world.clock.now(), give_up=world.give_up)
+    claims = Claims(world.db, world.give_up)
+    now = world.clock.now()
+    await claims.take([notification_id], JobName.SEND_EMAIL, now=now, worker=None)
 
     assert await swept(world) == []
     world.clock.advance(LEASE)
+    await Freeing(world.db, world.give_up).run(now=world.clock.now())
     assert await swept(world) == [notification_id]
 
 
@@ -108,9 +112,24 @@ async def test_two_sweeps_at_once_share_the_rows(world: World) -> None:
     assert sorted(job.notification_id for job in world.queue.jobs) == sorted(ids)
 
 
-async def test_a_sweep_takes_at_most_its_limit_oldest_first(world: World) -> None:
-    first = await world.make_notification(next_attempt_at=world.clock.now() - timedelta(seconds=2))
-    second = await world.make_notification()
+async def test_a_sweep_goes_on_while_full_batches_come_urgent_and_oldest_first(
+    world: World,
+) -> None:
+    second = timedelta(seconds=1)
+    now = world.clock.now()
+    late = await world.make_notification()
+    early = await world.make_notification(next_attempt_at=now - second)
+    urgent = await world.make_notification(urgent=True)
 
-    assert await swept(world, limit=1) == [first]
-    assert await swept(world, limit=1) == [first, second]
+    assert await swept(world, batch=1) == [urgent, early, late]
+
+
+async def test_a_limit_of_a_job_name_holds_for_the_whole_sweep(world: World) -> None:
+    for _ in range(5):
+        await world.make_notification()
+    sms = await world.make_notification(JobName.SEND_SMS)
+
+    ids = await swept(world, limits={JobName.SEND_EMAIL: 3}, batch=2)
+
+    assert len(ids) == 4
+    assert sms in ids

@@ -486,8 +486,18 @@ CODES = frozenset(
 NO_WORDS = frozenset(
     {
         "ticket_events.data",  # ids and enumerations: docs/ticket-events.md
+        "ticket_satisfaction.recorded_by",  # agent:<uuid>
         "runbook_marks.runbook",
         "runbook_marks.step",
+        "notifications.guarantee",
+        # Our own words, codes and keyed hashes; of agents' addresses.
+        "dead_letters.broker_message_id",
+        "dead_letters.origin_queue",
+        "dead_letters.error_kind",
+        "dead_letters.error_code",
+        "dead_letters.detail",
+        "dead_letters.payload_hash",
+        "dead_letters.recipient_hash",
         "tickets.sla_state",
         "tickets.routing_state",
         "tickets.overflowed_from",

@@ -19,6 +19,7 @@ from tests.ponte.privacy.test_erasure import rasa_database
 from tests.ticketing.desk import Desk, make_desk
 from ticketing.db import tables
 from ticketing.db.engine import Database
+from ticketing.db.notification_tables import DeadLetter, RecipientAddress
 from ticketing.db.privacy_tables import PrivacyJob
 from ticketing.domain.audit_chain import Keys
 from ticketing.domain.retention import Kind, RetentionError, parse_retention
@@ -243,3 +244,43 @@ def test_a_wrong_line_is_named(tmp_path: Path, line: str, problem: str) -> None:
 def test_another_shape_is_refused(document: Any) -> None:
     with pytest.raises(RetentionError, match="one section"):
         parse_retention(document)
+
+
+async def test_a_dead_letter_and_what_was_told_with_it_stay_until_somebody_decided(
+    db: Database, clock: FakeClock
+) -> None:
+    """And a person's no is kept for ever, while other knowledge of an address grows old."""
+    clock.advance(-LONG_AGO)
+    dead, gone, leader = (notice(clock, state="failed") for _ in range(3))
+    told_with = notice(clock, state="failed")
+    now = clock.now()
+    async with db.transaction() as session:
+        session.add_all([dead, gone, leader])
+        await session.flush()
+        told_with.digest_id = leader.id
+        session.add(told_with)
+        for row, state in ((dead, "dead"), (gone, "discarded")):
+            session.add(
+                DeadLetter(
+                    id=new_id(), notification_id=row.id, state=state, job_name="send-email",
+                    origin_queue="notifications", reason="permanent", error_kind="permanent",
+                    error_code="x", detail="", attempts=1, payload={}, payload_hash="x",
+                    correlation_id="c", first_failed_at=now, failed_at=now,
+                    closed_at=now if state == "discarded" else None,
+                )
+            )  # fmt: skip
+        for address, known in (("+5511900000001", "opted_out"), ("+5511900000002", "disabled")):
+            session.add(
+                RecipientAddress(
+                    id=new_id(), channel="sms", address=address, state=known, code="x", since=now
+                )
+            )  # fmt: skip
+    clock.advance(LONG_AGO)
+
+    for _ in range(2):  # a leader goes after the notices that were told with it
+        await retention.remove(db, Kind.NOTIFICATIONS, before=clock.now() - timedelta(days=180))
+
+    async with db.transaction() as session:
+        assert list(await session.scalars(select(tables.Notification.id))) == [dead.id]
+        assert list(await session.scalars(select(DeadLetter.state))) == ["dead"]
+        assert list(await session.scalars(select(RecipientAddress.state))) == ["opted_out"]

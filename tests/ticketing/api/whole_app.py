@@ -16,6 +16,8 @@ import httpx
 from sanic import Sanic
 
 from kit.ids import new_id, new_token
+from notifications.api.pages import notification_pages
+from notifications.api.routes import notification_routes
 from ponte.processes.simulator_proxy import create_blueprint as simulator_blueprint
 from ponte.processes.wiring import ROOT
 from tests.ticketing.desk import Desk
@@ -25,6 +27,7 @@ from ticketing.api.dispatch import Rates
 from ticketing.api.health import create_blueprint as health_blueprint
 from ticketing.api.openapi import PREFIX
 from ticketing.api.routes import ROUTES
+from ticketing.api.metrics import create_blueprint as metrics_blueprint
 from ticketing.api.webhooks import WebhookDeps
 from ticketing.api.webhooks import create_blueprint as webhook_blueprint
 from ticketing.console.app import create_blueprints as console_blueprints
@@ -49,7 +52,7 @@ _names = itertools.count()
 
 def all_routes() -> tuple[Route, ...]:
     """Every operation of the API, of other packages too."""
-    return (*ROUTES, *training_routes(NluFiles(ROOT)))
+    return (*ROUTES, *training_routes(NluFiles(ROOT)), *notification_routes())
 
 
 def make_whole_app(deps: Deps) -> Sanic[Any, Any]:
@@ -64,13 +67,14 @@ def make_whole_app(deps: Deps) -> Sanic[Any, Any]:
         app_secrets=("x" * 32,), verify_token="v" * 16, clock=deps.clock, accept=accept
     )
     app.blueprint(health_blueprint({}))
+    app.blueprint(metrics_blueprint("m" * 16))
     app.blueprint(webhook_blueprint(webhooks))
     browser.harden_the_rest(app, deps=deps)
-    further = training_routes(NluFiles(ROOT))
+    further = (*training_routes(NluFiles(ROOT)), *notification_routes())
     rates = Rates(_MANY, _MANY, _MANY)
     for blueprint in (
         *create_blueprints(deps, further=further, rates=rates),
-        *console_blueprints(deps),
+        *console_blueprints(deps, further=notification_pages()),
     ):
         app.blueprint(blueprint)
     there = httpx.MockTransport(lambda _request: httpx.Response(200, html="<p>simulator</p>"))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -26,6 +27,8 @@ from ticketing.db.tables import (
 from ticketing.domain.delivery import Failure
 from ticketing.services import control, turns
 from ticketing.services.control import lock_conversation
+from ticketing.services.ports import BotReply, BotUnavailableError
+from ticketing.services.turn_engine import PunctualBot
 from ticketing.services.turns import ClaimedTurn
 
 TRANSIENT = Failure("transient", "131000", "Something went wrong")
@@ -476,6 +479,20 @@ class TestCrashes:
         (ticket,) = await world.rows(Ticket)
         assert ticket.escalation_reason == "bot_unavailable"
         assert len(world.sender.sent) == 1
+
+    async def test_a_bot_that_does_not_answer_in_time_is_unavailable(self, world: World) -> None:
+        class Asleep:
+            async def turn(self, *_: object, **__: object) -> BotReply:
+                await asyncio.Event().wait()
+                raise AssertionError
+
+        facts: Any = None  # the bot does not look at them
+        punctual = PunctualBot(Asleep(), timedelta(milliseconds=10))
+
+        with pytest.raises(BotUnavailableError) as caught:
+            await punctual.turn(facts, text="oi", payload=None)
+
+        assert caught.value.reachable
 
     async def test_the_bot_away_for_a_moment_is_asked_again(self, world: World) -> None:
         world.bot.down = True

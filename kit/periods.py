@@ -1,4 +1,4 @@
-"""Points in time as people type them on a command line."""
+"""Points in time as people type them: `24h`, `2026-10-01`."""
 
 from __future__ import annotations
 

@@ -31,21 +31,42 @@ def messages(redis_url: str, queue_name: str) -> Any:
         return [json.loads(value) for value in client.hvals(f"{NAMESPACE}:{queue_name}.msgs")]
 
 
-async def test_a_job_carries_ids_and_a_version_and_nothing_else(
+async def test_a_message_carries_ids_and_a_version_and_nothing_else(
     queue: DramatiqJobQueue, redis_url: str
 ) -> None:
-    notification_id = new_id()
+    first, second = new_id(), new_id()
 
-    await queue.enqueue([Job("send-email", notification_id, "c-1")])
+    await queue.enqueue([Job("send-email", first, "c-1"), Job("send-email", second, "c-2")])
 
     (message,) = messages(redis_url, QUEUE)
     assert message["actor_name"] == "send-email"
     assert message["args"] == []
     assert message["kwargs"] == {
-        "notification_id": str(notification_id),
-        "correlation_id": "c-1",
-        "version": 1,
+        "version": 2,
+        "jobs": [[str(first), "c-1"], [str(second), "c-2"]],
     }
+
+
+async def test_a_message_holds_fifty_notices_of_one_name_and_a_suspect_is_alone(
+    queue: DramatiqJobQueue, redis_url: str
+) -> None:
+    jobs = [Job("send-email", new_id(), "c") for _ in range(120)]
+    jobs += [Job("send-sms", new_id(), "c"), Job("send-email", new_id(), "c", alone=True)]
+
+    await queue.enqueue(jobs)
+
+    sizes = [
+        (message["actor_name"], len(message["kwargs"]["jobs"]))
+        for message in messages(redis_url, QUEUE)
+    ]
+    assert sorted(sizes) == [
+        ("send-email", 1),
+        ("send-email", 20),
+        ("send-email", 50),
+        ("send-email", 50),
+        ("send-sms", 1),
+    ]
+    assert await queue.waiting() == 5
 
 
 async def test_urgent_jobs_have_a_queue_of_their_own(

@@ -1,0 +1,1 @@
+"""What every documented code of a provider means: one table, one module a provider."""

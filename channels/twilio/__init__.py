@@ -1,0 +1,1 @@
+"""SMS by Twilio: the client, the signature of webhooks, and what webhooks say."""

@@ -1,0 +1,1 @@
+"""Breakers and pauses of all processes together, in Redis; each process's own when it is away."""

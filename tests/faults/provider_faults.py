@@ -1,0 +1,138 @@
+"""F13, F14, F15: what the provider does: refuses everything, asks to wait, drops its answers."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+
+from notifications.domain.jobs import Channel
+from tests.faults.deaths import finished_after, pause
+from tests.faults.lab import Lab
+from tests.faults.ledger import Call
+from tests.faults.measured import Measured
+from tests.faults.produce import Steady, Wanted, produce
+from tests.faults.sizes import Sizes
+from tests.ponte.waiting import wait_until
+
+THRESHOLD = 5
+"""Failures in a row that open the breaker (requirement D3)."""
+
+COOL_DOWN_SECONDS = 60.0
+MARGIN_SECONDS = 5.0
+REQUESTS_UNDER_WAY_SECONDS = 1.0
+"""Requests that began before the refusal was known may arrive for so long."""
+
+
+def refusing_provider(lab: Lab, sizes: Sizes) -> Measured:
+    """F13."""
+    result = Measured("F13", f"WhatsApp answers 500 for {sizes.refusing_seconds} s, 50/s")
+    lab.begin()
+    lab.behave({"do": "error", "status": 500}, channels=["whatsapp"])
+    with Steady(lab.database_url, 50, [Channel.WHATSAPP]) as traffic:
+        pause(sizes.refusing_seconds)
+        lab.behave(channels=["whatsapp"])
+        mended = lab.clock_seconds()
+    lab.accepted |= traffic.accepted
+    finished_after(lab)()
+    result.judge(lab.tally(), dup=0)
+    calls = [call for call in lab.calls() if call.channel == "whatsapp"]
+    refused = [call.at for call in calls if call.did == "error"]
+    opened = refused[THRESHOLD - 1] if len(refused) >= THRESHOLD else float("inf")
+    bursts = probes_after(refused, opened + MARGIN_SECONDS)
+    crowd = [at for at in refused if opened < at <= opened + MARGIN_SECONDS]
+    last = max(crowd, default=opened)
+    result.must(
+        f"opens within {MARGIN_SECONDS:g} s",
+        last - opened <= MARGIN_SECONDS,
+        f"{last - opened:.1f} s, {len(crowd)} calls",
+    )
+    closest = min((b - a for a, b in pairwise(bursts)), default=float("inf"))
+    result.must(
+        "one probe in each half-open period",
+        closest >= COOL_DOWN_SECONDS - 1,
+        f"{len(bursts)} probes, closest {closest:.0f} s",
+    )
+    back = min((call.at for call in calls if call.did == "taken" and call.at >= mended), default=0)
+    limit = COOL_DOWN_SECONDS + MARGIN_SECONDS
+    result.must(
+        f"works again within {limit:g} s",
+        back > 0 and back - mended <= limit,
+        f"{back - mended:.1f} s",
+    )
+    return result
+
+
+def probes_after(calls: list[float], moment: float) -> list[float]:
+    """Calls after a moment, in order."""
+    return sorted(at for at in calls if at > moment)
+
+
+def provider_asks_to_wait(lab: Lab, sizes: Sizes) -> Measured:
+    """F14."""
+    asked = sizes.retry_after_seconds
+    result = Measured("F14", f"WhatsApp answers 429, Retry-After {asked}")
+    lab.begin()
+    rule = {"do": "error", "status": 429, "code": 130429, "retry_after": str(asked)}
+    lab.behave(rule, channels=["whatsapp"])
+    lab.accepted |= produce(lab.database_url, Wanted(sizes.some, [Channel.WHATSAPP]))
+    wait_until(lambda: any(call.did == "error" for call in lab.calls()), "a 429", seconds=60)
+    lab.behave(channels=["whatsapp"])
+    finished_after(lab)()
+    result.judge(lab.tally(), dup=0)
+    calls = lab.calls()
+    first = min(call.at for call in calls if call.did == "error")
+    early = too_early(calls, first, asked)
+    result.must(f"no call before {asked} s", not early, f"{len(early)} too early")
+    spent = lab.sql("SELECT max(attempts) AS most FROM notifications")[0]["most"]
+    result.must("no attempt spent", spent == 1, f"most attempts {spent}")
+    return result
+
+
+def too_early(calls: list[Call], refused: float, seconds: float) -> list[Call]:
+    """Calls within the time that the provider asked for, but for those that were under way."""
+    return [
+        call
+        for call in calls
+        if refused + REQUESTS_UNDER_WAY_SECONDS < call.at < refused + seconds - 0.1
+    ]
+
+
+def dropped_answers(lab: Lab, sizes: Sizes) -> Measured:
+    """F15: a fifth of what is taken is never confirmed."""
+    result = Measured("F15", "the provider takes a fifth of the notices and drops the answer")
+    lab.begin(web=True)
+    lab.behave({"do": "drop", "share": 0.2, "first_only": True})
+    channels = [Channel.EMAIL, Channel.WHATSAPP, Channel.SMS, Channel.PUSH]
+    lab.accepted |= produce(lab.database_url, Wanted(sizes.some * 2, channels))
+    once = produce(
+        lab.database_url,
+        Wanted(sizes.some, [Channel.EMAIL], at_most_once=True, first=1_000_000),
+    )
+    lab.accepted |= once
+    unknown = _unknown_is_seen(lab)
+    finished_after(lab)()
+    found = lab.tally()
+    dropped = {call.key for call in lab.calls() if call.did == "taken"}
+    result.judge(found, dup=None)
+    result.must("the state unknown was seen", unknown > 0, unknown)
+    worst = max(found.doubled.values(), default=1)
+    result.must("at least once: at most one too many each", worst <= 2, f"taken {worst} times")
+    again = [key for key in found.doubled if key in once]
+    result.must("at most once: doubled 0", not again, f"{len(again)}")
+    for channel in ("whatsapp", "sms"):
+        count = found.doubled_by_channel.get(channel, 0)
+        result.must(f"{channel} tells afterwards: doubled 0", count == 0, count)
+    reasons = {row["reason"] for row in lab.sql("SELECT reason FROM dead_letters")}
+    result.must("only of unknown outcome dead", reasons <= {"unknown_outcome"}, reasons or "none")
+    result.notes.append(f"{len(dropped)} taken")
+    return result
+
+
+def _unknown_is_seen(lab: Lab) -> int:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        rows = lab.sql("SELECT count(*) AS n FROM notifications WHERE state = 'unknown'")
+        if rows[0]["n"]:
+            return int(rows[0]["n"])
+        pause(0.05)
+    return 0

@@ -1,0 +1,261 @@
+"""The faults of Dramatiq on Redis that decision 0005 answers, on a Redis that is really hurt.
+
+`TestPlainDramatiq` documents what the broker, its Retries and its consumer do by themselves; when a
+newer Dramatiq makes one of these fail, the part of ours that answers it can go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import Any
+
+import dramatiq
+import pytest
+import redis
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import Retries
+
+from kit.ids import new_id
+from notifications.broker import QUEUE, DramatiqJobQueue, PonteBroker, make_worker_broker
+from notifications.domain.failure import Failure, FailureKind, SendFailedError
+from notifications.domain.jobs import Job, JobName
+from notifications.services.ports import Accepted, Outgoing, QueueUnavailableError
+from notifications.services.sweep import LOST_AFTER, LOST_AFTER_BACKLOG, sweep
+from ponte.processes import worker_pools
+from tests.notifications.broker.conftest import OwnRedis, until
+from tests.notifications.conftest import World
+
+COUNT = 8
+LOOK = timedelta(seconds=0.2)
+
+
+class Provider:
+    """Notes what arrives; waits with its answer while `release` is not set; may refuse once."""
+
+    def __init__(self, *, refuse_first: bool = False) -> None:
+        self.sent: list[Any] = []
+        self.began = 0
+        self.release = asyncio.Event()
+        self.release.set()
+        self.refuse_first = refuse_first
+
+    async def send(self, outgoing: Outgoing, *, now: Any) -> Accepted:
+        self.began += 1
+        await self.release.wait()
+        if self.refuse_first and outgoing.attempt == 1:
+            raise SendFailedError(Failure(FailureKind.TRANSIENT, "smtp_451"))
+        self.sent.append(outgoing.notification_id)
+        return Accepted(f"id-{len(self.sent)}")
+
+
+@asynccontextmanager
+async def working(own_redis: OwnRedis, deliverer: Any) -> Any:
+    broker = make_worker_broker(own_redis.url, stranded_look=LOOK)
+    stop = asyncio.Event()
+    task = asyncio.create_task(worker_pools.work(broker, deliverer, stop=stop))
+    try:
+        yield DramatiqJobQueue(broker)
+    finally:
+        stop.set()
+        async with asyncio.timeout(20):
+            await task
+        broker.close()
+
+
+async def until_async(condition: Any) -> None:
+    await asyncio.to_thread(until, condition)
+
+
+class TestPonte:
+    @pytest.mark.parametrize("refuse_first", [False, True])
+    async def test_jobs_that_end_while_redis_is_down_are_lost_neither_done_nor_failed(
+        self, world: World, own_redis: OwnRedis, *, refuse_first: bool
+    ) -> None:
+        provider = Provider(refuse_first=refuse_first)
+        provider.release.clear()
+        ids = [await world.make_notification() for _ in range(COUNT)]
+        async with working(own_redis, world.deliverer(provider)) as queue:
+            await sweep(world.db, queue, now=world.clock.now())
+            await until_async(lambda: provider.began == COUNT)
+            own_redis.kill()
+            provider.release.set()
+            await asyncio.sleep(0.5)  # the actors end now, with nobody to tell
+            own_redis.start()
+            world.clock.advance(timedelta(minutes=1))
+            await sweep(world.db, queue, now=world.clock.now())
+            await until_async(lambda: len(provider.sent) == COUNT)
+            await until_async(own_redis.is_empty)
+
+        assert sorted(provider.sent) == sorted(ids)
+
+    async def test_a_restart_of_redis_strands_no_retry(
+        self, world: World, own_redis: OwnRedis
+    ) -> None:
+        provider = Provider(refuse_first=True)
+        ids = [await world.make_notification() for _ in range(COUNT)]
+        async with working(own_redis, world.deliverer(provider)) as queue:
+            await sweep(world.db, queue, now=world.clock.now())
+            await until_async(lambda: provider.began == COUNT)
+            await until_async(own_redis.is_empty)
+            own_redis.kill()
+            own_redis.start()
+            world.clock.advance(timedelta(minutes=1))
+            await sweep(world.db, queue, now=world.clock.now())
+            await until_async(lambda: len(provider.sent) == COUNT)
+
+        assert sorted(provider.sent) == sorted(ids)
+
+    async def test_stalls_double_nothing_and_leave_nothing_unacknowledged(
+        self, world: World, own_redis: OwnRedis
+    ) -> None:
+        provider = Provider()
+        ids = [await world.make_notification() for _ in range(60)]
+        async with working(own_redis, world.deliverer(provider)) as queue:
+            for one in ids[:20]:
+                await queue.enqueue([Job("send-email", one, "c", alone=True)])
+            for _ in range(3):
+                with own_redis.stalled():
+                    await asyncio.sleep(0.7)
+            for one in ids[20:]:
+                await queue.enqueue([Job("send-email", one, "c", alone=True)])
+            await until_async(lambda: len(provider.sent) == len(ids))
+            await until_async(own_redis.is_empty)
+
+        assert sorted(provider.sent) == sorted(ids)
+
+    async def test_a_fetch_whose_answer_was_lost_runs_within_two_looks(
+        self, world: World, own_redis: OwnRedis
+    ) -> None:
+        provider = Provider()
+        notification_id = await world.make_notification()
+        broker = make_worker_broker(own_redis.url, stranded_look=LOOK)
+        stop = asyncio.Event()
+        seen: list[PonteBroker] = []
+        sibling = broker.sibling
+
+        def remember() -> PonteBroker:
+            seen.append(sibling())
+            return seen[-1]
+
+        broker.sibling = remember  # type: ignore[method-assign]
+        task = asyncio.create_task(worker_pools.work(broker, world.deliverer(provider), stop=stop))
+        await asyncio.sleep(0)
+        # What Redis does for a worker that never hears of it.
+        job = Job(JobName.SEND_EMAIL, notification_id, "c")
+        lost: Any = make_worker_broker(own_redis.url)
+        lost.broker_id = seen[-1].broker_id
+        own = DramatiqJobQueue(lost)
+        with own_redis.client.pipeline() as _:
+            await own.enqueue([job])
+        await asyncio.to_thread(lost.do_fetch, QUEUE, 1)
+        await until_async(lambda: len(provider.sent) == 1)
+        await until_async(own_redis.is_empty)
+        stop.set()
+        await task
+        lost.close()
+        broker.close()
+
+    async def test_a_redis_that_forgot_all_costs_the_wait_of_a_lost_job(
+        self, world: World, own_redis: OwnRedis
+    ) -> None:
+        provider = Provider()
+        ids = [await world.make_notification() for _ in range(COUNT)]
+        broker = make_worker_broker(own_redis.url)
+        await sweep(world.db, DramatiqJobQueue(broker), now=world.clock.now())
+        own_redis.client.flushall()
+        broker.close()
+
+        async with working(own_redis, world.deliverer(provider)) as queue:
+            world.clock.advance(LOST_AFTER)
+            await sweep(world.db, queue, now=world.clock.now())
+            await until_async(lambda: len(provider.sent) == COUNT)
+
+        assert sorted(provider.sent) == sorted(ids)
+        assert LOST_AFTER < LOST_AFTER_BACKLOG
+
+    async def test_a_stop_ends_although_redis_hangs(
+        self, world: World, own_redis: OwnRedis
+    ) -> None:
+        broker = make_worker_broker(own_redis.url)
+        stop = asyncio.Event()
+        deliverer = world.deliverer(Provider())
+        task = asyncio.create_task(worker_pools.work(broker, deliverer, stop=stop))
+        await asyncio.sleep(0.3)
+
+        with own_redis.stalled():
+            stop.set()
+            limit = worker_pools.STOP_WITHIN + worker_pools.PUT_BACK_WITHIN
+            async with asyncio.timeout(limit.total_seconds() + 2):
+                await task
+
+    async def test_a_full_redis_is_one_that_is_away(self, own_redis: OwnRedis) -> None:
+        broker = make_worker_broker(own_redis.url)
+        own_redis.client.config_set("maxmemory", "1")
+
+        with pytest.raises(QueueUnavailableError):
+            await DramatiqJobQueue(broker).enqueue([Job("send-email", new_id(), "c")])
+        broker.close()
+
+
+class TestPlainDramatiq:
+    """Stock RedisBroker of Dramatiq 2.2.1, as its documentation sets it up."""
+
+    @pytest.fixture
+    def stock(self, own_redis: OwnRedis) -> Iterator[RedisBroker]:
+        broker = RedisBroker(  # type: ignore[no-untyped-call]
+            client=redis.Redis.from_url(own_redis.url),
+            middleware=[Retries(min_backoff=100, max_backoff=100)],
+        )
+        yield broker
+        with suppress(redis.RedisError):
+            broker.close()
+
+    def test_retries_are_lost_while_redis_is_down(
+        self, stock: RedisBroker, own_redis: OwnRedis
+    ) -> None:
+        release, began, ran = threading.Event(), [], []
+
+        def work(number: int) -> None:
+            if number in began:
+                ran.append(number)
+                return
+            began.append(number)
+            release.wait()
+            raise RuntimeError
+
+        actor = dramatiq.actor(work, broker=stock)
+        for number in range(COUNT):
+            actor.send(number)
+        worker = dramatiq.Worker(stock, worker_timeout=50, worker_threads=COUNT)
+        worker.start()
+        until(lambda: len(began) == COUNT)
+        own_redis.kill()
+        release.set()
+        threading.Event().wait(0.5)
+        own_redis.start()
+        until(lambda: own_redis.unacknowledged() == 0)
+        threading.Event().wait(1)
+        worker.stop()
+
+        # Eight jobs failed; nobody tries them again, and nobody knows of them.
+        assert ran == []
+        assert own_redis.is_empty()
+
+    def test_a_fetch_whose_answer_was_lost_is_stranded_while_the_worker_lives(
+        self, stock: RedisBroker, own_redis: OwnRedis
+    ) -> None:
+        ran: list[int] = []
+        actor = dramatiq.actor(ran.append, actor_name="work", broker=stock)
+        actor.send(1)
+        stock.do_fetch("default", 1)
+        worker = dramatiq.Worker(stock, worker_timeout=50, worker_threads=1)
+        worker.start()
+        threading.Event().wait(2)
+        worker.stop()
+
+        assert ran == []
+        assert own_redis.unacknowledged() == 1
