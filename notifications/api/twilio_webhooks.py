@@ -84,7 +84,7 @@ def create_blueprint(deps: TwilioWebhookDeps) -> Blueprint:
         async def store(correlation_id: str) -> bool:
             return await deps.inbox.status(form, named=named, correlation_id=correlation_id)
 
-        return await _stored(store, kind="status") or HTTPResponse(status=204)
+        return await _stored(store, kind="status") or text("")
 
     @blueprint.post(INCOMING_PATH)
     async def incoming(request: Request) -> HTTPResponse:

@@ -38,6 +38,9 @@ DEADLINE = timedelta(seconds=30)
 CLOCK_MARGIN = timedelta(minutes=10)
 """By so much Twilio's clock and ours may differ."""
 
+TRIAL_PREFIX = "Sent from your Twilio trial account - "
+"""What Twilio puts before the text while an account is not paid for."""
+
 FAILED = frozenset({"failed", "undelivered", "canceled"})
 _PUNCTUATION = re.compile(r"[\s().-]")
 _E164 = re.compile(r"\+[1-9][0-9]{9,14}", re.ASCII)
@@ -106,7 +109,7 @@ class SmsSender:
             lambda: [
                 message
                 for message in self.client.sent_to(form["to"], since=since)
-                if message.body == form["body"]
+                if message.body.removeprefix(TRIAL_PREFIX) == form["body"]
                 and (message.created_at is None or message.created_at >= since)
             ],
             now=now,

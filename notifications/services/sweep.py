@@ -135,7 +135,9 @@ async def _put_in(
                 row.id,
                 row.correlation_id,
                 urgent=row.urgent,
-                alone=row.lost_workers > 0,
+                # After one death they may share a message with each other: the claim sees to it
+                # that they go in groups, and puts them in as few transactions.
+                alone=row.lost_workers > 1,
             )
             for row in rows
         ],

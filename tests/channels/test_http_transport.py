@@ -233,13 +233,14 @@ async def test_headers_that_come_too_slowly_are_a_read_timeout(http: httpx.Async
 
 
 async def test_when_all_connections_are_taken_a_request_waits_and_then_was_not_sent() -> None:
-    release = asyncio.Event()
+    began, release = asyncio.Event(), asyncio.Event()
     requests = 0
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal requests
         await read_request(reader)
         requests += 1
+        began.set()
         await release.wait()
         writer.write(answer())
 
@@ -249,8 +250,7 @@ async def test_when_all_connections_are_taken_a_request_waits_and_then_was_not_s
         httpx.AsyncClient(transport=AiohttpTransport(most_connections=1), timeout=limit) as http,
     ):
         first = asyncio.create_task(http.post(url, content=b"1"))
-        while not requests:
-            await asyncio.sleep(0.01)
+        await began.wait()
         with pytest.raises(NOT_SENT):
             await http.post(url, content=b"2")
         release.set()

@@ -305,6 +305,13 @@ class TestLookingUp:
         assert found is not None
         assert [dict(asked.query).get("DateSent>") for asked in server.asked][1] is None
 
+    async def test_a_trial_account_writes_something_before_the_words(
+        self, server: VendorServer
+    ) -> None:
+        body = f"Sent from your Twilio trial account - {self.taken()['body']}"
+
+        assert await self.look_up(server, twilio.listed(self.taken(body=body))) is not None
+
     @pytest.mark.parametrize(
         "changes",
         [

@@ -166,9 +166,9 @@ async def test_a_suspect_without_room_comes_back_by_the_sweep_and_spends_nothing
     assert row.next_attempt_at is not None
 
 
-async def test_a_suspect_has_a_message_of_its_own(world: World) -> None:
+async def test_after_two_deaths_a_suspect_has_a_message_of_its_own(world: World) -> None:
     await world.make_notification()
-    await world.make_notification(lost_workers=1)
+    await world.make_notification(lost_workers=2)
 
     await sweep(world.db, world.queue, now=world.clock.now())
 
