@@ -128,7 +128,7 @@ class FcmClient:
             raise _of_credentials(error) from error
         except exceptions.FirebaseError as error:
             raise self._of_answer(error.cause or error) from error
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             if self._answer is None:
                 code = "message_invalid"
                 raise FcmMessageError(code) from error

@@ -266,7 +266,7 @@ def _sms(settings: Settings) -> Iterator[Check]:
         yield Check("SMS", State.FAILED, f"the account is {status}", "look at Twilio's console")
     elif not settings.ponte_public_url.startswith("https://"):
         detail = "the account is active, but PONTE_PUBLIC_URL is no https address"
-        hint = "Twilio cannot tell what became of a message: set the address it reaches"
+        hint = "set the address Twilio reaches; it may refuse messages with another one (21609)"
         yield Check("SMS", State.WARNING, detail, hint)
     else:
         yield Check("SMS", State.OK, "the account is active")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from channels.codes import fcm, smtp, twilio, whatsapp
-from channels.codes.rule import CodeRule, Provider, rule_of_status
+from channels.codes.rule import SERVER_ERROR, CodeRule, Provider, rule_of_status
 from channels.codes.unknown import note_unknown
 
 TABLE: Mapping[Provider, Mapping[str, CodeRule]] = {
@@ -30,6 +30,8 @@ def rule_for(
         Its line of the table. An unknown code is counted, logged once, and goes by the HTTP status.
     """
     owner = Provider(provider)
+    if owner is Provider.WHATSAPP and code == "0" and (http_status or 0) >= SERVER_ERROR:
+        code = None  # Meta's 0 also stands for "no code"; with a server error it is that
     found = known_rule(owner, code)
     if found is not None:
         return found

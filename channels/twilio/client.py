@@ -30,6 +30,9 @@ _PAGE = 100
 """Messages a page when listing: more than anybody gets in the time that is looked at."""
 
 UNREADABLE = "answer_unreadable"
+_UNREADABLE_ERRORS = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
+"""What the SDK raises for an answer that is no JSON, or JSON of another shape."""
+
 _HTTP_SUCCESS = range(200, 300)
 
 # The SDK logs addresses and headers at INFO; nothing of it may reach our logs.
@@ -172,7 +175,7 @@ class TwilioClient:
             code = "tls_certificate" if bad_certificate(error) else type(error).__name__
             kind = TwilioUnreachableError if was_not_written(error) else TwilioUnclearError
             raise kind(code) from error
-        except (TwilioException, ValueError, TypeError, AttributeError, KeyError) as error:
+        except (TwilioException, *_UNREADABLE_ERRORS) as error:
             if self._http.status is None:
                 raise
             # An answer that the SDK cannot read: HTML, a list, no body at all.
@@ -181,7 +184,7 @@ class TwilioClient:
     def _refusal(self, error: TwilioRestException | TwilioServiceException) -> TwilioCallError:
         status = self._http.status if self._http.status is not None else 0
         # Without a code of its own the SDK repeats the HTTP status.
-        code = None if error.code in {None, "", status} else str(error.code)
+        code = None if error.code in (None, "", status) else str(error.code)
         if status in _HTTP_SUCCESS:
             return TwilioUnclearError(code, status, self._http.headers)
         return TwilioRefusedError(code, status, self._http.headers)
@@ -228,7 +231,7 @@ def _message(found: Any) -> TwilioMessage:
         sid=found.sid if isinstance(found.sid, str) else "",
         status=str(found.status or ""),
         body=found.body if isinstance(found.body, str) else "",
-        error_code=None if error in {None, "", 0, "0"} else str(error),
+        error_code=None if error in (None, "", 0, "0") else str(error),
         created_at=created if isinstance(created, datetime) else None,
     )
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from channels.codes.rule import SERVER_ERROR, Action, CodeRule, Kind, Provider
+from channels.codes.rule import Action, CodeRule, Kind, Provider
 from channels.codes.table import rule_for
 from channels.codes.whatsapp import RULES
 from channels.inbound import ProviderError
@@ -111,9 +111,6 @@ def classify_provider_error(error: ProviderError, *, http_status: int | None = N
 
 def _rule(error: ProviderError, http_status: int | None) -> CodeRule:
     code = None if error.code is None else str(error.code)
-    # Code 0 also stands for "no code"; a server error with it is a server error.
-    if code == "0" and http_status is not None and http_status >= SERVER_ERROR:
-        code = None
     return rule_for(Provider.WHATSAPP, code, http_status=http_status)
 
 

@@ -46,6 +46,10 @@ _RECIPIENTS_FAULT = frozenset(
 )
 
 
+NEVER_ASKED = frozenset({"unknown_outcome", "no_sender"})
+"""Codes of ours for which no provider was asked."""
+
+
 class BreakerState(StrEnum):
     """Whether notices of a job name may leave."""
 
@@ -112,10 +116,14 @@ def verdict_of(failure: Failure | None) -> Verdict:
     """What a send says about the provider; `failure` is None when it was taken.
 
     An outcome that nobody knows (a time-out) is a failure of the provider. Limits are not: the
-    pauses see to them. Nor is what is wrong with the recipient or the notice.
+    pauses see to them. Nor is what is wrong with the recipient or the notice. A fault of our own
+    code in the middle of a send (`internal_error`) counts: after five of them a new release is what
+    is broken, and notices that wait lose no attempts to it.
     """
     if failure is None:
         return Verdict.SUCCESS
+    if failure.code in NEVER_ASKED:
+        return Verdict.NEUTRAL
     if failure.kind is FailureKind.STOP_CHANNEL:
         return Verdict.STOPPED
     is_failure = failure.kind in {FailureKind.TRANSIENT, FailureKind.UNKNOWN}

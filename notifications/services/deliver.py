@@ -45,7 +45,8 @@ CONCURRENCY: Mapping[JobName, int] = {
     # One HTTP connection each; Meta's own limit is 80 messages a second for each number.
     JobName.SEND_WHATSAPP: 128,
     # Threads, because the SDKs block: each channel has its own, so that one starves no other.
-    JobName.SEND_EMAIL: 32,
+    # Nobody can be asked about an e-mail, so this is also how many a death may double.
+    JobName.SEND_EMAIL: 8,
     JobName.SEND_SMS: 32,
     JobName.SEND_PUSH: 32,
     # No network: it writes rows.
@@ -216,12 +217,19 @@ class Deliverer:
         self, outgoing: Outgoing, job_name: JobName, passage: Passage, slots: Slots
     ) -> None:
         try:
+            await self._send_and_record(outgoing, job_name, passage)
+        finally:
+            # Only now: what is sent and not recorded is what a death may double.
+            slots.give_back()
+
+    async def _send_and_record(
+        self, outgoing: Outgoing, job_name: JobName, passage: Passage
+    ) -> None:
+        try:
             answer = await self._send(outgoing, job_name)
         except BaseException:
             self._recorder.expect(-1)
             raise
-        finally:
-            slots.give_back()
         await self._recorder.add(
             Result(outgoing, job_name, answer, passage.probe, passage.generation)
         )

@@ -6,13 +6,11 @@ from datetime import timedelta
 
 from channels.codes.rule import Kind, Provider
 from channels.codes.table import rule_for
+from channels.codes.unknown import readable
 from notifications.domain.failure import Consequence, Failure, FailureKind
 
 _OURS_FROM = timedelta(seconds=60)
 """Waits below this are a floor for the first retry; the exponential delay takes their place."""
-
-_LONGEST_CODE = 64
-"""A "code" is whatever a server wrote; the columns and the logs hold names."""
 
 
 def failure_for(
@@ -42,7 +40,7 @@ def failure_for(
     """
     rule = rule_for(provider, code, http_status=None if final else http_status)
     # The table's key may be a pattern (`*_5.1.1`): the failure shows what the provider wrote.
-    name = rule.code if code is None else code
+    name = rule.code if code is None else readable(code)
     if rule.provider is Provider.SMTP and not name.startswith("smtp_"):
         name = f"smtp_{name}"
     may_return = rule.kind in {Kind.TRANSIENT, Kind.RATE_LIMITED}
@@ -51,7 +49,7 @@ def failure_for(
     wait = own if wait_is_ours else retry_after
     return Failure(
         kind=FailureKind(rule.kind.value),
-        code=name[:_LONGEST_CODE],
+        code=name,
         http_status=http_status,
         retry_after=wait if may_return else None,
         detail=detail or rule.meaning,

@@ -13,7 +13,8 @@ from tests.faults.produce import Steady, Wanted, address, produce
 from tests.faults.sizes import Sizes
 from tests.ponte.waiting import wait_until
 
-THREADS_TIMES_PROCESSES = 16
+THREADS = 8
+THREADS_TIMES_PROCESSES = 2 * THREADS
 SETTLE_SECONDS = 240
 _DELAYS = "SELECT id::text AS key, extract(epoch FROM created_at)::float AS made FROM notifications"
 _PAUSE = threading.Event()
@@ -55,17 +56,21 @@ def kill_one_again_and_again(lab: Lab, sizes: Sizes) -> Measured:
     result = Measured("F2", f"kill -9 of a worker every 5 s, {sizes.per_second}/s")
     lab.begin(web=True)
     lab.behave(delay=0.02)
+    kills = 0
     with Steady(lab.database_url, sizes.per_second) as traffic:
         end = time.monotonic() + sizes.storm_seconds
         while time.monotonic() < end:
             pause(5)
+            kills += 1
             lab.running("worker")[0].kill()
             lab.start("worker")
     lab.accepted |= traffic.accepted
     finished_after(lab)()
     found = lab.tally()
-    # A tenth of a per cent; of a few hundred notices that would be none, so two are let pass.
-    result.judge(found, dup=max(2, found.produced // 1000))
+    # A tenth of a per cent. The short form has few notices and shares its machine with other
+    # tests: there each kill may find what its threads have sent and not recorded yet.
+    few = 0 if sizes.long else kills * THREADS
+    result.judge(found, dup=max(few, found.produced // 1000))
     p99 = quantile(delays(lab), 0.99)
     result.must("99 % delivered within 80 s", p99 <= 80, f"p99 {p99:.1f} s")
     return result

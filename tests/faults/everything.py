@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +13,14 @@ from notifications.domain.jobs import Channel
 from tests.faults.deaths import delays, pause, quantile
 from tests.faults.lab import Lab
 from tests.faults.measured import Measured
-from tests.faults.produce import Steady
+from tests.faults.produce import Steady, ticket_payload
 from tests.faults.sizes import Sizes
+from tests.ponte.waiting import wait_until
+
+_WAITING_EVENTS = """
+SELECT 1 FROM outbox_events WHERE published_at IS NULL AND topic = 'ticket.escalated' LIMIT 1
+"""
+_EVENTS = "SELECT DISTINCT split_part(idempotency_key, ':', 1) AS event FROM notifications"
 
 CHANNELS = (Channel.EMAIL, Channel.WHATSAPP, Channel.SMS, Channel.PUSH)
 TROUBLE: tuple[dict[str, Any], ...] = (
@@ -35,16 +42,22 @@ def everything(lab: Lab, sizes: Sizes) -> Measured:
     lab.begin(schedulers=2, web=True)
     lab.behave(*TROUBLE, delay=0.02)
     draw = random.Random(20)  # the same storm every time
-    with Steady(lab.database_url, sizes.per_second, CHANNELS) as traffic:
+    event = ticket_payload(lab.database_url)
+    with Steady(lab.database_url, sizes.per_second, CHANNELS, event=event) as traffic:
         _storm(lab, sizes.everything_seconds, draw)
     lab.accepted |= traffic.accepted
     _mend(lab)
     quiet = time.monotonic()
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: not lab.sql(_WAITING_EVENTS), "the outbox to be empty", seconds=120)
     # Alerts wait for the end of a digest's window; the short form only counts those that do.
     lab.settle(seconds=SETTLE_SECONDS, alerts=sizes.long)
     settled = time.monotonic() - quiet
     found = lab.tally()
     result.judge(found, dup=None)
+    silent = traffic.events - {row["event"] for row in lab.sql(_EVENTS)}
+    text = f"{len(traffic.events)} events of the outbox became notices"
+    result.must(text, not silent, f"{len(silent)} did not")
     reasons = lab.sql("SELECT reason, count(*) AS n FROM dead_letters GROUP BY 1")
     nameless = [row for row in reasons if not row["reason"]]
     result.must("every dead letter has its reason", not nameless, reasons or "no dead letters")

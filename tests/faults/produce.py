@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import update
 from sqlalchemy.exc import SQLAlchemyError
 
-from kit.clock import SystemClock
+from kit.clock import FakeClock, SystemClock
 from notifications.domain.events import PolicyEvent
 from notifications.domain.jobs import Channel
 from notifications.domain.recipients import Notice
 from notifications.services.fan_out import insert_notices
-from notifications.services.wake import wake_sweep
+from tests.notifications.conftest import World
 from ticketing.db.engine import Database, make_engine
-from ticketing.db.tables import Notification
 from ticketing.domain.enums import DeliveryGuarantee
+from ticketing.services.outbox import add_event
 
 BATCH = 200
 CONTEXT = {
@@ -55,9 +54,11 @@ class Wanted:
 
     def notices(self) -> list[Notice]:
         """One for each number."""
+        once, again = DeliveryGuarantee.AT_MOST_ONCE, DeliveryGuarantee.AT_LEAST_ONCE
         return [
-            _notice(number, self.channels[number % len(self.channels)])
+            _notice(number, self.channels[number % len(self.channels)], guarantee)
             for number in range(self.first, self.first + self.count)
+            for guarantee in [once if self.at_most_once else again]
         ]
 
 
@@ -72,12 +73,13 @@ def address(number: int, channel: Channel) -> str:
             return f"+55119{80000000 + number}"
 
 
-def _notice(number: int, channel: Channel) -> Notice:
+def _notice(number: int, channel: Channel, guarantee: DeliveryGuarantee) -> Notice:
     event = PolicyEvent.TICKET_ESCALATION
-    return Notice(event, channel, address(number, channel), "pt", urgent=number % 10 == 0)
+    to = address(number, channel)
+    return Notice(event, channel, to, "pt", urgent=number % 10 == 0, guarantee=guarantee)
 
 
-async def store(db: Database, notices: Sequence[Notice], *, at_most_once: bool = False) -> set[str]:
+async def store(db: Database, notices: Sequence[Notice]) -> set[str]:
     """Insert them in one transaction; the ids, when the commit was seen."""
     async with db.transaction() as session:
         jobs = await insert_notices(
@@ -90,15 +92,38 @@ async def store(db: Database, notices: Sequence[Notice], *, at_most_once: bool =
             correlation_id="faults",
             enqueued_at=None,
         )
-        if at_most_once:
-            # Which events may be told once only is the policy's word; the row carries it.
-            await session.execute(
-                update(Notification)
-                .where(Notification.id.in_([job.notification_id for job in jobs]))
-                .values(guarantee=DeliveryGuarantee.AT_MOST_ONCE.value)
-            )
-        await wake_sweep(session)
     return {str(job.notification_id) for job in jobs}
+
+
+async def tell(db: Database, payload: Mapping[str, Any]) -> str:
+    """Put an escalation of the ticket in the outbox; the event's id, when the commit was seen."""
+    async with db.transaction() as session:
+        event = await add_event(
+            session,
+            topic="ticket.escalated",
+            payload=dict(payload),
+            now=CLOCK.now(),
+            correlation_id="faults",
+        )
+        return str(event.id)
+
+
+def ticket_payload(url: str) -> dict[str, Any]:
+    """A ticket, as the events about it describe it."""
+
+    async def run() -> dict[str, Any]:
+        db = Database(make_engine(url))
+        try:
+            world = World(db, FakeClock(CLOCK.now()))
+            queue = await world.make_queue("faults")
+            ticket = await world.make_ticket(queue)
+            given = {"queue_key": queue.key, "queue_name": queue.name}
+            ids = {"ticket_id": str(ticket.id), "ticket_number": ticket.number}
+            return CONTEXT | given | ids
+        finally:
+            await db.close()
+
+    return asyncio.run(run())
 
 
 def produce(url: str, wanted: Wanted) -> set[str]:
@@ -111,7 +136,7 @@ def produce(url: str, wanted: Wanted) -> set[str]:
             notices = wanted.notices()
             for start in range(0, len(notices), BATCH):
                 part = notices[start : start + BATCH]
-                found |= await store(db, part, at_most_once=wanted.at_most_once)
+                found |= await store(db, part)
             return found
         finally:
             await db.close()
@@ -127,6 +152,10 @@ class Steady:
     per_second: int
     channels: Sequence[Channel] = (Channel.EMAIL, Channel.WHATSAPP)
     accepted: set[str] = field(default_factory=set)
+    event: Mapping[str, Any] | None = None
+    """Payload of an event that is put in the outbox with every step, see `ticket_payload`."""
+    events: set[str] = field(default_factory=set)
+    """Events whose commit was seen."""
     refused: int = 0
     """Transactions whose commit was not seen: their notices count when their rows are there."""
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -155,6 +184,8 @@ class Steady:
             try:
                 async with asyncio.timeout(20):
                     self.accepted |= await store(db, part)
+                    if self.event is not None:
+                        self.events.add(await tell(db, self.event))
             except (SQLAlchemyError, OSError, TimeoutError):
                 self.refused += 1
             due = max(due + step_seconds, loop.time() - 2)

@@ -196,6 +196,12 @@ class TestFailures:
 
         assert (failure.retry_after, failure.wait_is_ours) == (None, False)
 
+    def test_metas_zero_with_a_server_error_is_a_server_error(self) -> None:
+        broken = failure_for("whatsapp", "0", http_status=500)
+        refused = failure_for("whatsapp", "0", http_status=400)
+
+        assert (broken.kind, refused.kind) == (FailureKind.TRANSIENT, FailureKind.STOP_CHANNEL)
+
     def test_what_is_permanent_waits_for_nothing(self) -> None:
         failure = failure_for("twilio", "21610", retry_after=timedelta(seconds=9))
 

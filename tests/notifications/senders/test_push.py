@@ -251,6 +251,8 @@ class TestRefusals:
             (Reply(200, b"<html>"), UNKNOWN, NONE, "answer_unreadable"),
             (Reply(200, b""), UNKNOWN, NONE, "answer_unreadable"),
             (Reply(200, {}), UNKNOWN, NONE, "answer_unreadable"),
+            (Reply(200, b"[" * 100_000), UNKNOWN, NONE, "answer_unreadable"),
+            (Reply(400, b"[" * 100_000), PERMANENT, ALERT, "http_400"),
             (Reply(200, [1]), UNKNOWN, NONE, "answer_unreadable"),
             (Reply(200, {"name": 5}), UNKNOWN, NONE, "answer_unreadable"),
             (Reply(fault="hang_up"), UNKNOWN, NONE, "ConnectionError"),

@@ -131,6 +131,8 @@ async def open_it(gate: Driver, failure: Failure = TRANSIENT) -> None:
         ([SLOW_ANA] * 20, False),
         ([limited()] * 20, False),
         ([STOPPED], True),
+        ([Failure(FailureKind.UNKNOWN, "unknown_outcome")] * 9, False),
+        ([Failure(FailureKind.UNKNOWN, "internal_error")] * 5, True),
     ],
     ids=name_of,
 )
@@ -350,7 +352,6 @@ async def test_one_recipient_pauses_alone_for_powers_of_four(gate: Driver) -> No
 
 async def test_a_clock_that_was_set_back_holds_nobody(gate: Driver) -> None:
     await open_it(gate)
-    (passage,) = await gate.ask(RUI)
     await gate.end((None, limited()), (None, SLOW_ANA))
     gate.wait(-3600)
 

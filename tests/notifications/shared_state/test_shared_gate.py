@@ -81,6 +81,17 @@ async def test_two_processes_share_a_breaker_and_one_of_them_tells(
         assert other_told[0].breaker.code == "503"
 
 
+async def test_of_many_processes_that_ask_at_once_one_probes(
+    redis_url: str, clock: FakeClock
+) -> None:
+    async with gates(redis_url, clock, 20) as made:
+        await made[0][0].report(JOB, [FAILED] * 5)
+        clock.advance(timedelta(seconds=60))
+        asked = await asyncio.gather(*(gate.admit(JOB, [ANA] * 5) for gate, _, _ in made))
+        assert sum(passage.probe for passages in asked for passage in passages) == 1
+        assert sum(passage.allowed for passages in asked for passage in passages) == 1
+
+
 async def test_without_redis_the_process_decides_alone(redis_url: str, clock: FakeClock) -> None:
     async with gates(redis_url, clock) as ((gate, switch, told),):
         switch.away = True
