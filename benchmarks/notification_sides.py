@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from benchmarks.peers.message import number
 from kit.clock import SystemClock
 from kit.ids import new_correlation_id, new_id
-from notifications.broker import DramatiqJobQueue, make_producer_broker
+from notifications.broker import DramatiqJobQueue, PonteBroker, make_producer_broker
 from notifications.domain.events import PolicyEvent
 from notifications.domain.jobs import Channel, Job
 from notifications.domain.recipients import Notice
@@ -75,6 +75,17 @@ class Bench:
             )
         self.running.append(process)
         return process
+
+    def check(self) -> None:
+        """See that all that was started still runs.
+
+        Raises:
+            MissingError: one has ended.
+        """
+        for process in self.running:
+            if process.poll() is not None:
+                message = f"{process.args!r} ended with {process.returncode}, see {self.folder}"
+                raise MissingError(message)
 
     def ask(self, command: Sequence[str], env: Mapping[str, str], *, cwd: Path = ROOT) -> str:
         """Run a process to its end; what it said."""
@@ -231,14 +242,18 @@ def peers(bench: Bench) -> list[Peer]:
         Peer(
             "Celery 5.7",
             bench,
-            [celery_python, "-m", "celery", "-A", "benchmarks.peers.celery_app", "worker"]
-            + ["--concurrency", "2", "--without-gossip", "--without-mingle", "-l", "WARNING"],
+            [
+                *(celery_python, "-m", "celery", "-A", "benchmarks.peers.celery_app", "worker"),
+                *("--concurrency", "2", "--without-gossip", "--without-mingle", "-l", "WARNING"),
+            ],
             [celery_python, "-m", "benchmarks.peers.celery_app"],
             {"BENCH_REDIS_URL": f"redis+socket://{bench.redis_socket}"},
             install=[
                 [uv, "venv", "-q", "--allow-existing", str(PEERS / "celery")],
-                [uv, "pip", "install", "-q", "--python", celery_python]
-                + ["celery[redis]>=5.7,<5.8", "requests>=2.32"],
+                [
+                    *(uv, "pip", "install", "-q", "--python", celery_python),
+                    *("celery[redis]>=5.7,<5.8", "requests>=2.32"),
+                ],
             ],
         ),
     ]
@@ -258,13 +273,17 @@ class Ponte:
     run: Any
     name: str = "Ponte"
     straight: bool = True
-    _db: Database | None = None
-    _scheduler: subprocess.Popen[str] | None = None
+    _db: Database = field(init=False)
+    _broker: PonteBroker = field(init=False)
+    _queue: DramatiqJobQueue = field(init=False)
+    _scheduler: subprocess.Popen[str] = field(init=False)
     _working: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def prepare(self) -> None:
         """See `Side`."""
         self._db = Database(make_engine(self.bench.database_url, pool_size=4))
+        self._broker = make_producer_broker(self.bench.redis_url)
+        self._queue = DramatiqJobQueue(self._broker)
         command = [sys.executable, "-m", "ponte", "scheduler"]
         self._scheduler = self.bench.start("scheduler", command, self._settings())
 
@@ -276,7 +295,6 @@ class Ponte:
             for one in range(self.workers)
         ]
         found = {f"worker {one + 1}": child.pid for one, child in enumerate(self._working)}
-        assert self._scheduler is not None
         return found | {"scheduler": self._scheduler.pid, "postgres": self.postgres_pid}
 
     def rest(self) -> None:
@@ -300,10 +318,9 @@ class Ponte:
     def close(self) -> None:
         """See `Side`."""
         self.rest()
-        if self._scheduler is not None:
-            self.bench.stop(self._scheduler)
-        if self._db is not None:
-            self.run(self._db.close())
+        self.bench.stop(self._scheduler)
+        self._broker.close()
+        self.run(self._db.close())
 
     async def _produce(self, first: int, count: int) -> None:
         for start in range(first, first + count, TRANSACTION):
@@ -315,18 +332,19 @@ class Ponte:
             await self._insert([job])
             return began
         jobs = await self._insert([job], queued=True)
-        broker = make_producer_broker(self.bench.redis_url)
-        queue = DramatiqJobQueue(broker)
-        await queue.waiting()  # the connection is made
         began = time.monotonic()
-        await queue.enqueue(jobs)
-        broker.close()
+        await self._queue.enqueue(jobs)
         return began
 
     async def _insert(self, numbers: Sequence[int], *, queued: bool = False) -> Sequence[Job]:
-        assert self._db is not None
         notices = [
-            Notice(PolicyEvent.TICKET_ESCALATION, Channel.WHATSAPP, f"+{number(job)}", "pt")
+            Notice(
+                PolicyEvent.TICKET_ESCALATION,
+                Channel.WHATSAPP,
+                f"+{number(job)}",
+                "pt",
+                urgent=False,
+            )
             for job in numbers
         ]
         now = _CLOCK.now()
@@ -355,6 +373,10 @@ class Ponte:
             "WHATSAPP_API_BASE_URL": self.bench.sink_url,
             "WHATSAPP_ACCESS_TOKEN": "bench",
             "WHATSAPP_PHONE_NUMBER_ID": "100000000000001",
+            "WHATSAPP_APP_SECRET": "bench" * 8,
+            "WHATSAPP_VERIFY_TOKEN": "bench" * 8,
+            "PONTE_BOT_URL": "http://127.0.0.1:9",
+            "PONTE_BOT_SECRET": "bench" * 8,
             "SMTP_HOST": "127.0.0.1",
             "SMTP_PORT": "9",
             "SMTP_TLS": "none",

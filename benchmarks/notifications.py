@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -128,6 +130,7 @@ class Meter:
     def _until(self, count: int) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while int(self._get("/count")) < count:
+            self.bench.check()
             if time.monotonic() > deadline:
                 print(f"  only {self._get('/count')} of {count} arrived", flush=True)
                 return
@@ -145,8 +148,10 @@ class Meter:
 def table(all_figures: Mapping[str, Figures]) -> str:
     """For docs/performance.md."""
     lines = [
-        "| | drain, jobs/s | end to end, jobs/s | idle p50 ms | idle p95 ms "
-        "| processor ms a job | idle: Redis commands/s | idle: processor % | lost | doubled |",
+        (
+            "| | drain, jobs/s | end to end, jobs/s | idle p50 ms | idle p95 ms "
+            "| processor ms a job | idle: Redis commands/s | idle: processor % | lost | doubled |"
+        ),
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, one in all_figures.items():
@@ -168,8 +173,10 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a tenth of the jobs")
     parser.add_argument("--only", action="append", default=[], help="a side; may be repeated")
-    parser.add_argument("--workers", type=int, default=1, help="worker processes of Ponte")
+    parser.add_argument("--workers", type=int, default=2, help="worker processes of Ponte")
     options = parser.parse_args(arguments)
+    # Ended by force it shall stop what it started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     shutil.rmtree(STATE, ignore_errors=True)
     STATE.mkdir(parents=True)
     postgres = EmbeddedPostgres(STATE / "postgres", STATE / "run", databases=("ponte",))
@@ -184,12 +191,11 @@ def main(arguments: Sequence[str]) -> int:
     try:
         postgres.start()
         store.start()
-        assert sink.stdout is not None
         url = postgres.url("ponte")
         engine = create_engine(with_driver(url))
         Base.metadata.create_all(engine)
         engine.dispose()
-        bench = Bench(STATE, store.url(), sink.stdout.readline().strip(), url)
+        bench = Bench(STATE, store.url(), (sink.stdout or io.StringIO()).readline().strip(), url)
         figures = _measure_all(bench, options, postgres=postgres, store=store, sink=sink)
     finally:
         for process in list(bench.running) if bench is not None else ():
@@ -213,8 +219,9 @@ def _measure_all(
     store: EmbeddedRedis,
     sink: subprocess.Popen[str],
 ) -> dict[str, Figures]:
-    assert store.process is not None
-    assert postgres.process is not None
+    if store.process is None or postgres.process is None:
+        message = f"another benchmark is running on {STATE}"
+        raise SystemExit(message)
     shared = {"redis": store.process.pid, "sink": sink.pid}
     jobs, lone, seconds = (1000, 11, 3.0) if options.quick else (10_000, 41, 10.0)
     meter = Meter(bench, shared, jobs, lone, seconds)
@@ -233,6 +240,9 @@ def _measure_all(
             print(f"{side.name} ...", flush=True)
             try:
                 found[side.name] = meter.measure(side)
+            except MissingError as missing:
+                print(f"{side.name}: left out, {missing}", flush=True)
+                continue
             finally:
                 side.close()
             print(f"  {found[side.name]}", flush=True)

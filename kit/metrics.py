@@ -11,21 +11,19 @@ is ever mixed up with another's. Without `share` (commands, tests) all is counte
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from kit import metric_slots
+
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Of what `exposition` gives."""
-
-SLOTS = 64
-"""Processes of one name on one machine; each further one counts in memory only."""
 
 SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """From a local call to a notice that waited for minutes."""
@@ -220,13 +218,13 @@ def share(folder: Path, process: str) -> str:
         return _state.slot
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        found = _take_slot(folder, process)
+        found = metric_slots.take(folder, process)
     except OSError:
         return ""
     if found is None:
         return ""
     slot, _state.lock = found
-    _discard_damaged(folder, slot)
+    metric_slots.clean(folder, slot)
     _use_files(folder, slot)
     _state.folder, _state.slot = folder, slot
     for metric in _state.declared.values():
@@ -244,7 +242,7 @@ def exposition() -> bytes:
         return generate_latest(_state.registry)
     from prometheus_client import CollectorRegistry  # noqa: PLC0415
 
-    forget_dead(_state.folder)
+    metric_slots.forget_dead(_state.folder)
     registry = CollectorRegistry()
     registry.register(_AllFiles(_state.folder))
     return generate_latest(registry)
@@ -259,31 +257,9 @@ class _AllFiles:
     def collect(self) -> Iterable[Any]:
         from prometheus_client.multiprocess import MultiProcessCollector  # noqa: PLC0415
 
-        files = [str(path) for path in self.folder.glob("*.db") if _is_readable(path)]
+        files = [str(path) for path in self.folder.glob("*.db") if metric_slots.is_readable(path)]
         found: Iterable[Any] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
         return found
-
-
-def forget_dead(folder: Path) -> list[str]:
-    """Remove what dead processes said of the present (gauges); their counters stay. Their slots."""
-    dead = []
-    for path in folder.glob("*.lock"):
-        descriptor = _lock(path)
-        if descriptor is None:
-            continue
-        slot = path.stem
-        for gauge_file in folder.glob(f"gauge_live*_{slot}.db"):
-            gauge_file.unlink(missing_ok=True)
-        os.close(descriptor)
-        dead.append(slot)
-    return sorted(dead)
-
-
-def clear(folder: Path) -> None:
-    """Forget everything that was counted there; for a start at which no process runs yet."""
-    for pattern in ("*.db", "*.lock"):
-        for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)
 
 
 def _declare(metric: MetricT) -> MetricT:
@@ -301,48 +277,6 @@ def _show(metric: _Metric) -> None:
     """A metric without labels is there from the beginning, at zero."""
     if not metric.labelnames:
         _ = metric.made
-
-
-def _take_slot(folder: Path, process: str) -> tuple[str, int] | None:
-    for number in range(SLOTS):
-        slot = f"{process}-{number}"
-        descriptor = _lock(folder / f"{slot}.lock")
-        if descriptor is not None:
-            return slot, descriptor
-    return None
-
-
-def _lock(path: Path) -> int | None:
-    """The descriptor of the lock; None when another one holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def _discard_damaged(folder: Path, slot: str) -> None:
-    """What the slot's last process said of the present, and files that cannot be read."""
-    for path in folder.glob(f"*_{slot}.db"):
-        if path.name.startswith("gauge_live") or not _is_readable(path):
-            path.unlink(missing_ok=True)
-
-
-def _is_readable(path: Path) -> bool:
-    from prometheus_client.mmap_dict import MmapedDict  # noqa: PLC0415
-
-    try:
-        # The first page may not be there yet: a process makes its file and then fills it.
-        return path.stat().st_size == 0 or all(
-            True
-            for _ in MmapedDict.read_all_values_from_file(str(path))  # type: ignore[no-untyped-call]
-        )
-    except FileNotFoundError:
-        return True
-    except Exception:  # noqa: BLE001 - whatever is in there is nothing of ours
-        return False
 
 
 def _use_files(folder: Path, slot: str) -> None:

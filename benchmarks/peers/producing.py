@@ -11,7 +11,7 @@ from collections.abc import Callable
 def main(put_in: Callable[[int], object]) -> None:
     """`produce FIRST COUNT` or `idle FIRST COUNT`; idle prints each job's number and time."""
     what, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    draw = random.Random(first)
+    draw = random.Random(first)  # noqa: S311 - pauses only
     put_in(first)  # the connection is made
     for job in range(first + 1, first + count):
         if what == "idle":

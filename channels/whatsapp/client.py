@@ -11,7 +11,8 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Protocol
 
 import httpx
 
@@ -53,12 +54,41 @@ class SendFailedError(Exception):
         self.failure = failure
 
 
+class Response(Protocol):
+    """An HTTP answer that was read whole."""
+
+    @property
+    def status_code(self) -> int:
+        """Of HTTP."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Found in any spelling."""
+        ...
+
+    @property
+    def content(self) -> bytes:
+        """The body."""
+        ...
+
+
+class Poster(Protocol):
+    """An `httpx.AsyncClient`, or `channels.http_transport.AiohttpTransport` by itself."""
+
+    async def post(
+        self, url: str, *, content: bytes, headers: Mapping[str, str], timeout: httpx.Timeout
+    ) -> Response:
+        """POST; raises `httpx.HTTPError`."""
+        ...
+
+
 class WhatsAppClient:
     """The Graph API for one business number."""
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        http: Poster,
         *,
         base_url: str,
         version: str,
@@ -98,7 +128,7 @@ class WhatsAppClient:
             SendFailedError: With the kind `unknown` when the request may have been carried out.
         """
         response = await self._post(payload, limit=self._timeout)
-        if not response.is_success:
+        if not _is_success(response):
             now = self._now() if self._now is not None else None
             raise SendFailedError(
                 classify(response.status_code, response.content, response.headers, now=now)
@@ -116,9 +146,9 @@ class WhatsAppClient:
             response = await self._post(payload, limit=MARK_READ_TIMEOUT)
         except (ValueError, SendFailedError):
             return False
-        return response.is_success
+        return _is_success(response)
 
-    async def _post(self, payload: Mapping[str, Any], *, limit: httpx.Timeout) -> httpx.Response:
+    async def _post(self, payload: Mapping[str, Any], *, limit: httpx.Timeout) -> Response:
         # "replace": a lone surrogate has no UTF-8 form and would otherwise end the turn here.
         content = json.dumps(payload, ensure_ascii=False).encode(errors="replace")
         try:
@@ -139,9 +169,13 @@ class WhatsAppClient:
             raise SendFailedError(_unknown(type(error).__name__)) from error
 
 
-def _sent(response: httpx.Response) -> Sent:
+def _is_success(response: Response) -> bool:
+    return HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES
+
+
+def _sent(response: Response) -> Sent:
     try:
-        answer = fields.mapping(response.json())
+        answer = fields.mapping(json.loads(response.content))
     except ValueError as error:
         detail = "accepted, but the answer is not JSON"
         raise SendFailedError(_unknown(detail, response.status_code)) from error

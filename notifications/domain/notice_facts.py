@@ -95,6 +95,8 @@ def one_line(value: str) -> str:
 
 def plain(value: str) -> str:
     """Text as it was written, without controls and without what turns the reading direction."""
+    if value.isprintable():  # nearly always; what is unwanted is not printable
+        return value.strip()
     lines = value.replace("\r\n", "\n").replace("\r", "\n").expandtabs(1)
     return "".join(
         character for character in lines if character == "\n" or not _unwanted(character)

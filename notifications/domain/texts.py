@@ -37,30 +37,86 @@ _PREFIX = "[Ponte] "
 
 @dataclass(frozen=True, slots=True)
 class NoticeText:
-    """One notice in words."""
+    """One notice in words. A channel's text is made when it is asked for: no sender needs all."""
 
-    subject: str
-    text: str
-    """Plain text of an e-mail."""
-    html: str
-    whatsapp: str
-    """For WhatsApp, without the link: the same facts in a few lines."""
-    title: str
-    """For push, at most `LONGEST_PUSH_TITLE` characters."""
-    body: str
-    """For push, at most `LONGEST_PUSH_BODY` characters."""
-    sms: str
-    """For SMS, without the link: one line that begins with who writes."""
-    link: str
-    link_label: str
-    """At most `LONGEST_LINK_LABEL` characters."""
-    parameters: tuple[str, ...]
-    """Body parameters of the WhatsApp template: subject line, reason, link."""
+    _event: str
+    _page: Page
+    _names: Mapping[str, str]
+    _words: Catalogue
+    _language: str
+
+    @property
+    def subject(self) -> str:
+        """Subject line; never with a line break."""
+        return self._page.subject
+
+    @property
+    def text(self) -> str:
+        """Plain text of an e-mail."""
+        return as_text(self._page, self._words)
+
+    @property
+    def html(self) -> str:
+        """HTML of an e-mail."""
+        return as_html(self._page, self._words, language=self._language)
+
+    @property
+    def whatsapp(self) -> str:
+        """For WhatsApp, without the link: the same facts in a few lines."""
+        page = self._page
+        alone = [page.alone] if page.alone else []
+        listed = [f"- {line.title}" for line in page.lines] + ([page.more] if page.more else [])
+        lines = [f"{label}: {value}" for label, value in page.rows]
+        do = [f"{self._words['label.do']}: {page.do}"] if page.do else []
+        # A person's words are no fact of ours: they stand as they are, below their title.
+        lead = [page.lead] if self._event == "user-notice" else []
+        return "\n".join([f"*{page.subject}*", *lead, *alone, *listed, *lines, *do])
+
+    @property
+    def title(self) -> str:
+        """For push, at most `LONGEST_PUSH_TITLE` characters."""
+        return truncate(self._headline, LONGEST_PUSH_TITLE)
+
+    @property
+    def body(self) -> str:
+        """For push, at most `LONGEST_PUSH_BODY` characters."""
+        return truncate(_push_body(self._page, self._reason), LONGEST_PUSH_BODY)
+
+    @property
+    def sms(self) -> str:
+        """For SMS, without the link: one line that begins with who writes."""
+        return truncate(_sms(self._headline, self._page, self._reason), LONGEST_SMS)
+
+    @property
+    def link(self) -> str:
+        """Where a person goes on."""
+        return self._page.link
+
+    @property
+    def link_label(self) -> str:
+        """At most `LONGEST_LINK_LABEL` characters."""
+        label = self._page.link_label
+        return label if len(label) <= LONGEST_LINK_LABEL else "Ponte"
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Body parameters of the WhatsApp template: subject line, reason, link."""
+        return (self._page.subject, one_line(self._reason) or "-", self._page.link)
 
     @property
     def short(self) -> str:
         """For WhatsApp: the facts and the link."""
         return f"{self.whatsapp}\n{self.link}"
+
+    @property
+    def _headline(self) -> str:
+        return self._page.subject.removeprefix(_PREFIX)
+
+    @property
+    def _reason(self) -> str:
+        """The one fact beside the subject: a ticket's promise or reason, else what to do."""
+        names = self._names
+        return self._page.more or names["metric"] or names["reason"] or self._page.do
 
 
 def render(
@@ -87,43 +143,25 @@ def render(
     if language not in CATALOGUES:
         language = "pt"
     words = CATALOGUES.get(language, PT)
+    names = facts(words, context, language=language)
     base = frontend_url.rstrip("/")
-    page = _page(event, context, words, language, base, unsubscribe_url)
-    alone = [page.alone] if page.alone else []
-    listed = [f"- {line.title}" for line in page.lines] + ([page.more] if page.more else [])
-    lines = [f"{label}: {value}" for label, value in page.rows]
-    do = [f"{words['label.do']}: {page.do}"] if page.do else []
-    # A person's words are no fact of ours: they stand as they are, below their title.
-    lead = [page.lead] if event == "user-notice" else []
-    headline = page.subject.removeprefix(_PREFIX)
-    reason = _reason(words, context, page, language)
-    return NoticeText(
-        subject=page.subject,
-        text=as_text(page, words),
-        html=as_html(page, words, language=language),
-        whatsapp="\n".join([f"*{page.subject}*", *lead, *alone, *listed, *lines, *do]),
-        title=truncate(headline, LONGEST_PUSH_TITLE),
-        body=truncate(_push_body(page, reason), LONGEST_PUSH_BODY),
-        sms=truncate(_sms(headline, page, reason), LONGEST_SMS),
-        link=page.link,
-        link_label=page.link_label if len(page.link_label) <= LONGEST_LINK_LABEL else "Ponte",
-        parameters=(page.subject, one_line(reason) or "-", page.link),
-    )
+    page = _page(event, context, names, words, language, base, unsubscribe_url)
+    return NoticeText(event, page, names, words, language)
 
 
 def _page(  # noqa: PLR0917 - what a page is made of
     event: str,
     context: Mapping[str, Any],
+    names: Mapping[str, str],
     words: Catalogue,
     language: str,
     base: str,
     unsubscribe_url: str | None,
 ) -> Page:
-    names = facts(words, context, language=language)
     told = _digest(context)
     kind, subject = _subject(event, context, words, names)
     if told is not None:
-        names |= {"total": str(told.count), "what": words.get(f"event.{event}", event)}
+        names = {**names, "total": str(told.count), "what": words.get(f"event.{event}", event)}
         kind, subject = "digest", words["subject.digest"].format_map(names)
     path = path_of(event, context)
     together = told is not None
@@ -166,12 +204,6 @@ def _link_label(words: Catalogue, path: str) -> str:
     if path.startswith("/console/tickets/"):
         return words["open.short"]
     return words["open.dlq" if path.startswith("/console/dead-letters") else "open.ops"]
-
-
-def _reason(words: Catalogue, context: Mapping[str, Any], page: Page, language: str) -> str:
-    """The one fact beside the subject: the promise or reason of a ticket, else what to do."""
-    names = facts(words, context, language=language)
-    return page.more or names["metric"] or names["reason"] or page.do
 
 
 def _push_body(page: Page, reason: str) -> str:

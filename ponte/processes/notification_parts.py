@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
-import httpx
 import structlog
 from sanic import Blueprint
 
 from channels.message import StatusUpdate
-from channels.whatsapp.client import WhatsAppClient
+from channels.whatsapp.client import Poster, WhatsAppClient
 from kit.clock import Clock
 from notifications.api.twilio_webhooks import TwilioWebhookDeps
 from notifications.api.twilio_webhooks import create_blueprint as twilio_blueprint
@@ -154,7 +153,7 @@ def _push_sender(settings: Settings) -> Sender:
 
 
 def make_senders(
-    settings: Settings, *, db: Database, http: httpx.AsyncClient, clock: Clock
+    settings: Settings, *, db: Database, http: Poster, clock: Clock
 ) -> dict[JobName, Sender]:
     """The senders this installation is configured for; says which one is not."""
     senders: dict[JobName, Sender] = {}

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from kit import metrics
+from kit import metric_slots
 from ponte.embedded.child import (
     EngineError,
     ProcessIdentity,
@@ -121,7 +121,7 @@ class _Up:
         for name in unknown_names(self.raw):
             say(f"warning: {name} is no setting of this program (see .env.example)")
         self._end_orphans()
-        metrics.clear(self.settings.metrics_dir)
+        metric_slots.clear(self.settings.metrics_dir)
         self.runtime = Runtime(supervisor=own_identity(), url="")
         self.state.write_runtime(self.runtime)
         follower = LogFollower(_show, everything=self.verbose)

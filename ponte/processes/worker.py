@@ -15,6 +15,7 @@ import structlog
 import uvloop
 from sqlalchemy import text
 
+from channels.http_transport import AiohttpTransport
 from kit.ids import new_worker_key
 from notifications.broker import DramatiqJobQueue, make_producer_broker, make_worker_broker
 from notifications.domain.policies import PoliciesError
@@ -34,7 +35,6 @@ from ponte.processes.wiring import (
     configure_process,
     make_clock,
     make_database,
-    make_http,
     make_jitter,
 )
 from ponte.processes.worker_pools import POOLS, work
@@ -74,7 +74,7 @@ async def _main(settings: Settings) -> int:
     presence = WorkerPresence(settings.database_url, new_worker_key)
     here = asyncio.create_task(presence.run())
     try:
-        async with make_http() as http:
+        async with AiohttpTransport() as http:
             if not await wait_until_ready(db, DramatiqJobQueue(asking), stop=stop):
                 return 0
             senders = make_senders(settings, db=db, http=http, clock=clock)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from kit import metrics
+from kit import metric_slots, metrics
 
 COUNTING = """
 import sys
 from pathlib import Path
-from kit import metrics
+from kit import metric_slots, metrics
 
 sent = metrics.counter("ponte_test_sent_total", "Notices sent.", ("job",))
 state = metrics.gauge("ponte_test_state", "A state.")
@@ -164,7 +164,7 @@ def test_without_a_folder_it_counts_in_memory(tmp_path: Path) -> None:
 def test_a_start_forgets_what_was_counted(tmp_path: Path) -> None:
     with counting(tmp_path, "worker") as (worker,):
         worker.do("sent 2")
-    metrics.clear(tmp_path)
+    metric_slots.clear(tmp_path)
 
     assert not list(tmp_path.iterdir())
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import select
 
@@ -23,20 +24,32 @@ PATIENCE_SECONDS = 60
 RUN = (
     "import sys; from ponte.processes import {name};"
     "from ponte.settings import Process, Settings;"
-    "sys.exit({name}.run(Settings.from_environment(Process.WORKER)))"
+    "sys.exit({name}.run(Settings.from_environment(Process.{process})))"
 )
-SHOW = (
-    "import sys; from pathlib import Path; from kit import metrics;"
-    "import notifications.shared_state.shared_gate, notifications.services.backlog;"
-    "metrics.share(Path(sys.argv[1]), 'reader');"
-    "sys.stdout.write(metrics.exposition().decode())"
-)
+TOKEN = "only for the tests of metrics"
+WEB_SETTINGS = {
+    "PONTE_BOT_URL": "http://127.0.0.1:9",
+    "PONTE_BOT_SECRET": "a secret of the tests only",
+    "PONTE_SIMULATOR": "off",
+    "PONTE_METRICS_TOKEN": TOKEN,
+    "WHATSAPP_APP_SECRET": "a secret of the tests only",
+    "WHATSAPP_VERIFY_TOKEN": "a token of the tests only",
+    "WHATSAPP_ACCESS_TOKEN": "a token of the tests only",
+    "WHATSAPP_PHONE_NUMBER_ID": "106540352242922",
+}
 
 Launch = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
-def launch(postgres_url: str, redis_url: str, tmp_path: Path) -> Iterator[Launch]:
+def web_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def launch(postgres_url: str, redis_url: str, web_port: int, tmp_path: Path) -> Iterator[Launch]:
     running = []
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # nobody listens there: connections are refused
@@ -52,13 +65,17 @@ def launch(postgres_url: str, redis_url: str, tmp_path: Path) -> Iterator[Launch
             "SMTP_TLS": "none",
             "SMTP_FROM": "avisos@ponte.example",
         }
+        web = environment | WEB_SETTINGS | {"PONTE_PORT": str(web_port)}
 
         def start(name: str) -> subprocess.Popen[bytes]:
             log = (tmp_path / f"{name}-{len(running)}.log").open("w")
             process = subprocess.Popen(
-                [sys.executable, "-c", RUN.format(name=name)],
+                [
+                    *(sys.executable, "-c"),
+                    RUN.format(name=name, process="WEB" if name == "web" else "WORKER"),
+                ],
                 cwd=ROOT,
-                env=environment,
+                env=web if name == "web" else environment,
                 stderr=log,
             )
             log.close()
@@ -78,23 +95,25 @@ async def until(question: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.2)
 
 
-def shown(folder: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", SHOW, str(folder)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout
+async def scrape(port: int) -> str:
+    """What Prometheus reads; nothing while the web process is not up."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with httpx.AsyncClient() as client:
+        try:
+            answer = await client.get(f"http://127.0.0.1:{port}/metrics", headers=headers)
+        except httpx.TransportError:
+            return ""
+    assert answer.status_code == 200
+    return answer.text
 
 
 async def test_a_dead_mail_server_is_told_once_and_asked_by_one(
-    world: World, launch: Launch, tmp_path: Path
+    world: World, launch: Launch, web_port: int
 ) -> None:
     for _ in range(12):
         await world.make_notification(JobName.SEND_EMAIL)
-    launch("worker"), launch("worker"), launch("scheduler")
+    for name in ("worker", "worker", "scheduler", "web"):
+        launch(name)
 
     async def opened() -> list[OutboxEvent]:
         async with world.db.transaction() as session:
@@ -109,15 +128,13 @@ async def test_a_dead_mail_server_is_told_once_and_asked_by_one(
     await until(is_told)
 
     async def is_looked_at() -> bool:
-        return "ponte_notifications_queue_up 1.0" in await asyncio.to_thread(
-            shown, tmp_path / "state" / "metrics"
-        )
+        return "ponte_notifications_queue_up 1.0" in await scrape(web_port)
 
     await until(is_looked_at)
     (event,) = await opened()
     assert event.payload["subject"] == "send-email"
     assert event.payload["avoid_channel"] == "email"
-    text = await asyncio.to_thread(shown, tmp_path / "state" / "metrics")
+    text = await scrape(web_port)
     assert 'ponte_breaker_state{job="send-email"} 2.0' in text
     assert 'ponte_breaker_transitions_total{job="send-email",to="open"} 1.0' in text
     rows = await world.notifications()

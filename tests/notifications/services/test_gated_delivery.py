@@ -119,7 +119,7 @@ async def test_a_refused_account_is_asked_every_ten_minutes(world: World, gate: 
     for _ in range(3):
         await world.make_notification(JOB)
     refused = Failure(FailureKind.STOP_CHANNEL, "535")
-    provider = Provider(world.clock.now(), lambda second: refused if second < stopped_for else None)
+    provider = Provider(world.clock.now(), lambda _second: refused)
 
     await run(world, gate, provider, 640)
 

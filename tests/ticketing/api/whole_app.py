@@ -25,9 +25,9 @@ from ticketing.api.app import create_blueprints
 from ticketing.api.calls import Route
 from ticketing.api.dispatch import Rates
 from ticketing.api.health import create_blueprint as health_blueprint
+from ticketing.api.metrics import create_blueprint as metrics_blueprint
 from ticketing.api.openapi import PREFIX
 from ticketing.api.routes import ROUTES
-from ticketing.api.metrics import create_blueprint as metrics_blueprint
 from ticketing.api.webhooks import WebhookDeps
 from ticketing.api.webhooks import create_blueprint as webhook_blueprint
 from ticketing.console.app import create_blueprints as console_blueprints
