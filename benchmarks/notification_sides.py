@@ -1,4 +1,4 @@
-"""The sides of the benchmark of notifications: start, put jobs in, stop; all do the same work."""
+"""What a side of the benchmark of notifications is, and the peers."""
 
 from __future__ import annotations
 
@@ -7,43 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
 from benchmarks.peers.message import number
-from kit.clock import SystemClock
-from kit.ids import new_correlation_id, new_id
-from notifications.broker import DramatiqJobQueue, PonteBroker, make_producer_broker
-from notifications.domain.events import PolicyEvent
-from notifications.domain.jobs import Channel, Job
-from notifications.domain.recipients import Notice
-from notifications.services.notices import insert_notices
-from notifications.services.wake import wake_sweep
 from ponte.settings import ROOT
-from ticketing.db.engine import Database, make_engine
 
 PEERS = ROOT / ".ponte" / "bench-peers"
 """Peers are installed here at the first run: Celery in an environment of its own, BullMQ by npm."""
-
-TRANSACTION = 50
-"""Notices that the producer writes in one transaction: what the relay writes for a few events."""
-
-_CLOCK = SystemClock()
-_CONTEXT = {
-    "ticket_number": 1,
-    "ticket_id": "01900000-0000-7000-8000-000000000000",
-    "queue_key": "n1",
-    "queue_name": "Suporte",
-    "level": "N1",
-    "priority": "high",
-    "severity": "S2",
-    "reason": "customer_request",
-    "from_level": None,
-}
 
 
 class MissingError(Exception):
@@ -233,11 +207,17 @@ def peers(bench: Bench) -> list[Peer]:
             cwd=bull,
         ),
         Peer(
-            "Dramatiq 2.2",
+            "Dramatiq 2.2, tuned",
             bench,
             [python, "-m", "dramatiq", module, "--processes", "2", "--threads", "8"],
             [python, "-m", module],
             {"dramatiq_worker_timeout": "20", "dramatiq_queue_prefetch": "100"},
+        ),
+        Peer(
+            "Dramatiq 2.2, as it comes",
+            bench,
+            [python, "-m", "dramatiq", module, "--processes", "2", "--threads", "8"],
+            [python, "-m", module],
         ),
         Peer(
             "Celery 5.7",
@@ -257,132 +237,6 @@ def peers(bench: Bench) -> list[Peer]:
             ],
         ),
     ]
-
-
-@dataclass(slots=True)
-class Ponte:
-    """`ponte worker` and `ponte scheduler`, PostgreSQL with fsync, every guarantee on.
-
-    `straight` puts a lone job in the queue itself, as the relay does after its commit; otherwise
-    the row is written and the scheduler's sweep is woken.
-    """
-
-    bench: Bench
-    workers: int
-    postgres_pid: int
-    run: Any
-    name: str = "Ponte"
-    straight: bool = True
-    _db: Database = field(init=False)
-    _broker: PonteBroker = field(init=False)
-    _queue: DramatiqJobQueue = field(init=False)
-    _scheduler: subprocess.Popen[str] = field(init=False)
-    _working: list[subprocess.Popen[str]] = field(default_factory=list)
-
-    def prepare(self) -> None:
-        """See `Side`."""
-        self._db = Database(make_engine(self.bench.database_url, pool_size=4))
-        self._broker = make_producer_broker(self.bench.redis_url)
-        self._queue = DramatiqJobQueue(self._broker)
-        command = [sys.executable, "-m", "ponte", "scheduler"]
-        self._scheduler = self.bench.start("scheduler", command, self._settings())
-
-    def work(self) -> Mapping[str, int]:
-        """See `Side`."""
-        command = [sys.executable, "-m", "ponte", "worker"]
-        self._working = [
-            self.bench.start(f"worker-{one}", command, self._settings())
-            for one in range(self.workers)
-        ]
-        found = {f"worker {one + 1}": child.pid for one, child in enumerate(self._working)}
-        return found | {"scheduler": self._scheduler.pid, "postgres": self.postgres_pid}
-
-    def rest(self) -> None:
-        """See `Side`."""
-        for process in self._working:
-            self.bench.stop(process)
-        self._working = []
-
-    def produce(self, first: int, count: int) -> None:
-        """See `Side`."""
-        self.run(self._produce(first, count))
-
-    def idle(self, first: int, count: int) -> Mapping[str, float]:
-        """See `Side`."""
-        found = {}
-        for job in range(first, first + count):
-            time.sleep(0.3)
-            found[number(job)] = self.run(self._one(job))
-        return dict(list(found.items())[1:])
-
-    def close(self) -> None:
-        """See `Side`."""
-        self.rest()
-        self.bench.stop(self._scheduler)
-        self._broker.close()
-        self.run(self._db.close())
-
-    async def _produce(self, first: int, count: int) -> None:
-        for start in range(first, first + count, TRANSACTION):
-            await self._insert(range(start, min(start + TRANSACTION, first + count)))
-
-    async def _one(self, job: int) -> float:
-        began = time.monotonic()
-        if not self.straight:
-            await self._insert([job])
-            return began
-        jobs = await self._insert([job], queued=True)
-        began = time.monotonic()
-        await self._queue.enqueue(jobs)
-        return began
-
-    async def _insert(self, numbers: Sequence[int], *, queued: bool = False) -> Sequence[Job]:
-        notices = [
-            Notice(
-                PolicyEvent.TICKET_ESCALATION,
-                Channel.WHATSAPP,
-                f"+{number(job)}",
-                "pt",
-                urgent=False,
-            )
-            for job in numbers
-        ]
-        now = _CLOCK.now()
-        async with self._db.transaction() as session:
-            jobs = await insert_notices(
-                session,
-                notices,
-                key=f"bench:{new_id()}",
-                context=dict(_CONTEXT),
-                ticket_id=None,
-                now=now,
-                correlation_id=new_correlation_id(),
-                enqueued_at=now if queued else None,
-            )
-            if not queued:
-                await wake_sweep(session)
-        return jobs
-
-    def _settings(self) -> dict[str, str]:
-        return {
-            "PONTE_ENV_FILE": "",
-            "PONTE_DATABASE_URL": self.bench.database_url,
-            "PONTE_REDIS_URL": self.bench.redis_url,
-            "PONTE_STATE_DIR": str(self.bench.folder),
-            "PONTE_LOG_FORMAT": "json",
-            "WHATSAPP_API_BASE_URL": self.bench.sink_url,
-            "WHATSAPP_ACCESS_TOKEN": "bench",
-            "WHATSAPP_PHONE_NUMBER_ID": "100000000000001",
-            "WHATSAPP_APP_SECRET": "bench" * 8,
-            "WHATSAPP_VERIFY_TOKEN": "bench" * 8,
-            "PONTE_BOT_URL": "http://127.0.0.1:9",
-            "PONTE_BOT_SECRET": "bench" * 8,
-            "SMTP_HOST": "127.0.0.1",
-            "SMTP_PORT": "9",
-            "SMTP_TLS": "none",
-            "SMTP_FROM": "bench@example.com",
-            "NOTIFICATIONS_ADMIN_USER_ID": "bench@example.com",
-        }
 
 
 def as_json(value: object) -> str:

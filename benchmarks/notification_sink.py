@@ -1,8 +1,9 @@
 """Where every side's jobs end: a process that answers like Meta, at once, and notes what came when.
 
-`python -m benchmarks.notification_sink` prints its address. Any POST counts for the number in `to`;
-`GET /count` says how many different numbers came, `GET /log` gives a line for each request (number
-and time of the machine's monotonic clock, which Python and Node share), `GET /clear` forgets all.
+`python -m benchmarks.notification_sink` prints its address. `GET /count` says how many different
+messages came (by their `biz_opaque_callback_data`), `GET /log` gives a line for each request (its
+`to`, its name, and the time of the machine's monotonic clock, which Python and Node share), `GET
+/clear` forgets all.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import uvloop
 class Log:
     """All requests since the last clearing."""
 
-    lines: list[tuple[str, float]] = field(default_factory=list)
+    lines: list[tuple[str, str, float]] = field(default_factory=list)
     seen: set[str] = field(default_factory=set)
 
 
@@ -58,9 +59,11 @@ class SinkProtocol(asyncio.Protocol):
 
     def _post(self, body: bytes) -> bytes:
         now = time.monotonic()
-        number = str(json.loads(body)["to"]).lstrip("+")
-        self._log.lines.append((number, now))
-        self._log.seen.add(number)
+        message = json.loads(body)
+        number = str(message["to"]).lstrip("+")
+        name = str(message.get("biz_opaque_callback_data", ""))
+        self._log.lines.append((number, name, now))
+        self._log.seen.add(name)
         return json.dumps(
             {
                 "messaging_product": "whatsapp",
@@ -75,7 +78,9 @@ class SinkProtocol(asyncio.Protocol):
             self._log.lines.clear()
             self._log.seen.clear()
         if path == b"/log":
-            return "\n".join(f"{number} {at:.6f}" for number, at in self._log.lines).encode()
+            return "\n".join(
+                f"{number} {name} {at:.6f}" for number, name, at in self._log.lines
+            ).encode()
         return str(len(self._log.seen)).encode()
 
 

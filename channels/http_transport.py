@@ -14,7 +14,6 @@ itself only for idempotent methods, never a POST.
 
 from __future__ import annotations
 
-import ssl
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,7 +72,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status, headers=_without_encoding(answer), content=content)
 
     async def post(
-        self, url: str, *, content: bytes, headers: Mapping[str, str], timeout: httpx.Timeout
+        self,
+        url: str,
+        *,
+        content: bytes,
+        headers: Mapping[str, str],
+        timeout: httpx.Timeout,  # noqa: ASYNC109 - four limits, named as in httpx
     ) -> Answer:
         """POST without httpx around it, which costs as much again: for what is sent in masses.
 
@@ -97,17 +101,18 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         url: URL,
         body: bytes,
         headers: Mapping[str, str] | Sequence[tuple[str, str]],
-        timeout: aiohttp.ClientTimeout,
+        limits: aiohttp.ClientTimeout,
     ) -> tuple[aiohttp.ClientResponse, bytes]:
+        session = self._opened()
         try:
-            async with self._opened().request(
+            async with session.request(
                 method,
                 url,
                 data=body or None,
                 headers=headers,
                 allow_redirects=False,
                 proxy=self._proxy(url),
-                timeout=timeout,
+                timeout=limits,
             ) as answer:
                 return answer, await answer.read()
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
@@ -115,7 +120,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         except aiohttp.ConnectionTimeoutError as error:
             raise httpx.ConnectTimeout(type(error).__name__) from error
         # A proxy that refuses to connect has not passed a request on either.
-        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, ssl.SSLError) as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError) as error:
             raise httpx.ConnectError(type(error).__name__) from error
         except TimeoutError as error:  # also aiohttp.SocketTimeoutError
             raise httpx.ReadTimeout(type(error).__name__) from error
@@ -132,14 +137,18 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     def _proxy(self, url: URL) -> str | None:
         proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
-        if proxy is None or urllib.request.proxy_bypass(url.authority):
+        if proxy is None or urllib.request.proxy_bypass(url.host_port_subcomponent or ""):
             return None
         return proxy if "://" in proxy else f"http://{proxy}"
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
+            try:
+                certificates = httpx.create_ssl_context()
+            except OSError as error:  # also ssl.SSLError: a file of certificates that is none
+                raise httpx.ConnectError(type(error).__name__) from error
             connector = aiohttp.TCPConnector(
-                limit=self._most, keepalive_timeout=IDLE_SECONDS, ssl=httpx.create_ssl_context()
+                limit=self._most, keepalive_timeout=IDLE_SECONDS, ssl=certificates
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,

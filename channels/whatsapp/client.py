@@ -77,7 +77,12 @@ class Poster(Protocol):
     """An `httpx.AsyncClient`, or `channels.http_transport.AiohttpTransport` by itself."""
 
     async def post(
-        self, url: str, *, content: bytes, headers: Mapping[str, str], timeout: httpx.Timeout
+        self,
+        url: str,
+        *,
+        content: bytes,
+        headers: Mapping[str, str],
+        timeout: httpx.Timeout,  # noqa: ASYNC109 - four limits, named as in httpx
     ) -> Response:
         """POST; raises `httpx.HTTPError`."""
         ...

@@ -54,10 +54,14 @@ class ReadyListener:
                     while not self._stop.is_set():
                         word = words.get_message(timeout=LISTEN_SECONDS)
                         if word is not None:
-                            self._broker.ready(word["data"].decode()).set()
+                            self._wake(word["data"].decode(errors="replace"))
             except (redis.RedisError, OSError) as error:
                 log.warning("jobs.listen_failed", error_type=type(error).__name__)
                 self._stop.wait(PAUSE_SECONDS)
+
+    def _wake(self, queue: str) -> None:
+        if queue in QUEUES:  # a newer program may know others
+            self._broker.ready(queue).set()
 
     def _wake_all(self) -> None:
         for queue in QUEUES:

@@ -81,11 +81,16 @@ def path_of(event: str, context: Mapping[str, Any]) -> str:
     A link that a program gives is a path of ours or nothing: a notice shall lead nobody elsewhere.
     """
     given = context.get("link")
-    if isinstance(given, str) and _PATH.fullmatch(given):
+    if isinstance(given, str) and is_path(given):
         return given
     if ticket_id := _text(context, "ticket_id"):
         return f"{CONSOLE}/tickets/{quote(ticket_id, safe='')}"
     return OPERATIONS_PAGE if event in _ABOUT_NOTICES else CONSOLE
+
+
+def is_path(link: str) -> bool:
+    """Whether a link that a program gives stays with us."""
+    return _PATH.fullmatch(link) is not None
 
 
 def one_line(value: str) -> str:

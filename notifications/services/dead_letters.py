@@ -13,19 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from kit.ids import new_id
 from kit.json import storable, storable_text
+from notifications.domain.contract import problems_of_row
 from notifications.domain.dead_letters import (
     payload_hash,
     recipient_hash,
     redacted_context,
     redacted_detail,
 )
-from notifications.domain.events import PolicyEvent
 from notifications.domain.failure import Failure
-from notifications.domain.jobs import InvalidJobNameError, parse_job_name
+from notifications.domain.jobs import PAYLOAD_VERSION
 from ticketing.db.notification_tables import DeadLetter, Notification
 from ticketing.domain.enums import DeadLetterState
-
-_EVENTS = frozenset(event.value for event in PolicyEvent)
 
 
 async def bury(
@@ -144,12 +142,11 @@ def validity_problem(row: Notification) -> str | None:
 
     A job name of an older version lists those that are valid.
     """
-    try:
-        parse_job_name(row.job_name)
-    except InvalidJobNameError as error:
-        return str(error)
-    if row.event not in _EVENTS:
-        return f"event: {row.event!r} is not known; expected one of {', '.join(sorted(_EVENTS))}"
-    if not row.recipient:
-        return "recipient: is empty; expected an address"
-    return None
+    problems = problems_of_row(
+        job_name=row.job_name,
+        version=row.payload_version or PAYLOAD_VERSION,
+        event=row.event,
+        recipient=row.recipient,
+        context=row.context,
+    )
+    return "; ".join(str(problem) for problem in problems) or None

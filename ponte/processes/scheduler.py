@@ -24,6 +24,7 @@ from kit.clock import Clock
 from kit.ids import new_correlation_id
 from notifications.broker import DramatiqJobQueue, make_producer_broker
 from notifications.broker.dead_set import RedisDeadSet
+from notifications.broker.inspection import Inspection
 from notifications.domain.jobs import JobName
 from notifications.domain.policies import PoliciesError
 from notifications.policy_file import load_policies
@@ -312,6 +313,16 @@ def run(settings: Settings, more_jobs: Callable[[Parts], Sequence[Job]] = lambda
         return 1
 
 
+def _queue_look(broker: PonteBroker, clock: Clock) -> Job:
+    """Feeds the gauges of what lies in Redis; a Redis that is away is the backlog's alert."""
+
+    async def look() -> None:
+        with contextlib.suppress(QueueUnavailableError):
+            await Inspection(broker).look(now=clock.now())
+
+    return Job("queue_look", timedelta(seconds=15), look)
+
+
 async def _main(settings: Settings, more_jobs: Callable[[Parts], Sequence[Job]]) -> int:
     stop = stop_on_signals()
     clock = make_clock(settings)
@@ -325,7 +336,7 @@ async def _main(settings: Settings, more_jobs: Callable[[Parts], Sequence[Job]])
     )
     parts = Parts(settings, db, DramatiqJobQueue(broker), clock, stop, gate=gate, dead_set=dead_set)
     scheduler = Scheduler(
-        jobs=(*build_jobs(parts, wake=wake), *more_jobs(parts)),
+        jobs=(*build_jobs(parts, wake=wake), _queue_look(broker, clock), *more_jobs(parts)),
         leadership=Leadership(db, name="scheduler", owner=_owner()),
         clock=clock,
     )

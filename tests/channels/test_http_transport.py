@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
 
-from channels.http_transport import AiohttpTransport
+from channels.http_transport import AiohttpTransport, Answer
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 LIMIT = httpx.Timeout(0.3, connect=0.3)
@@ -25,8 +27,21 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{port}/v1/messages"
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
+class Alone(AiohttpTransport):
+    """The transport without httpx around it, called as httpx is called here."""
+
+    async def post(self, url: str, *, content: bytes, **given: Any) -> Answer:
+        return await super().post(
+            url, content=content, headers=given.get("headers", {}), timeout=LIMIT
+        )
+
+
+@pytest.fixture(params=["in httpx", "alone"])
+async def http(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+    if request.param == "alone":
+        async with Alone() as transport:
+            yield transport
+        return
     async with httpx.AsyncClient(transport=AiohttpTransport(), timeout=LIMIT) as client:
         yield client
 
@@ -46,7 +61,7 @@ def answer(body: bytes = b"{}", more: bytes = b"") -> bytes:
 
 
 async def test_what_is_sent_is_what_was_given_and_the_answer_is_read_whole(
-    http: httpx.AsyncClient,
+    http: Any,
 ) -> None:
     seen: list[bytes] = []
 
@@ -59,8 +74,9 @@ async def test_what_is_sent_is_what_was_given_and_the_answer_is_read_whole(
             url + "?a=%2F", content=b'{"x":1}', headers={"User-Agent": "ponte/1"}
         )
 
-    assert response.json() == {"a": "ã"}
+    assert json.loads(response.content) == {"a": "ã"}
     assert response.headers["retry-after"] == "7"
+    assert response.headers.get("Retry-AFTER") == "7"
     head, _, body = seen[0].partition(b"\r\n\r\n")
     assert head.startswith(b"POST /v1/messages?a=%2F HTTP/1.1")
     assert head.lower().count(b"user-agent:") == 1
@@ -68,7 +84,7 @@ async def test_what_is_sent_is_what_was_given_and_the_answer_is_read_whole(
     assert body == b'{"x":1}'
 
 
-async def test_a_connection_is_used_again(http: httpx.AsyncClient) -> None:
+async def test_a_connection_is_used_again(http: Any) -> None:
     connections: list[object] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -85,7 +101,7 @@ async def test_a_connection_is_used_again(http: httpx.AsyncClient) -> None:
 
 
 async def test_a_refused_connection_and_an_unknown_name_mean_that_nothing_was_sent(
-    http: httpx.AsyncClient,
+    http: Any,
 ) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -97,7 +113,7 @@ async def test_a_refused_connection_and_an_unknown_name_mean_that_nothing_was_se
 
 
 async def test_a_server_that_speaks_no_tls_means_that_nothing_was_sent(
-    http: httpx.AsyncClient,
+    http: Any,
 ) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"hello, this is no TLS\r\n")
@@ -109,15 +125,13 @@ async def test_a_server_that_speaks_no_tls_means_that_nothing_was_sent(
 
 
 @pytest.mark.parametrize("url", ["ftp://example.com/", "http://", "nothing"])
-async def test_an_address_that_is_none_means_that_nothing_was_sent(
-    http: httpx.AsyncClient, url: str
-) -> None:
+async def test_an_address_that_is_none_means_that_nothing_was_sent(http: Any, url: str) -> None:
     with pytest.raises((httpx.UnsupportedProtocol, httpx.ConnectError, httpx.LocalProtocolError)):
         await http.post(url, content=b"x")
 
 
 async def test_a_line_that_breaks_after_the_request_was_read_may_have_carried_it_out(
-    http: httpx.AsyncClient,
+    http: Any,
 ) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
@@ -129,7 +143,7 @@ async def test_a_line_that_breaks_after_the_request_was_read_may_have_carried_it
 
 
 async def test_a_server_that_closes_between_two_requests_is_not_asked_twice_in_secret(
-    http: httpx.AsyncClient,
+    http: Any,
 ) -> None:
     requests = 0
 
@@ -150,7 +164,7 @@ async def test_a_server_that_closes_between_two_requests_is_not_asked_twice_in_s
     assert requests == 2
 
 
-async def test_silence_after_the_request_is_a_read_timeout(http: httpx.AsyncClient) -> None:
+async def test_silence_after_the_request_is_a_read_timeout(http: Any) -> None:
     release = asyncio.Event()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -174,7 +188,7 @@ async def test_silence_after_the_request_is_a_read_timeout(http: httpx.AsyncClie
     ],
 )
 async def test_an_answer_that_makes_no_sense_may_have_been_carried_out(
-    http: httpx.AsyncClient, reply: bytes
+    http: Any, reply: bytes
 ) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
@@ -187,7 +201,7 @@ async def test_an_answer_that_makes_no_sense_may_have_been_carried_out(
             await http.post(url, content=b"x")
 
 
-async def test_a_redirect_is_an_answer_and_is_not_followed(http: httpx.AsyncClient) -> None:
+async def test_a_redirect_is_an_answer_and_is_not_followed(http: Any) -> None:
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(b"HTTP/1.1 302 Found\r\nLocation: /other\r\nContent-Length: 0\r\n\r\n")
@@ -197,7 +211,7 @@ async def test_a_redirect_is_an_answer_and_is_not_followed(http: httpx.AsyncClie
 
 
 async def test_a_connection_that_the_server_closed_meanwhile_is_not_used_and_nothing_goes_twice(
-    http: httpx.AsyncClient,
+    http: Any,
 ) -> None:
     requests = 0
 
@@ -217,7 +231,7 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_not_used_and_not
     assert requests == 5
 
 
-async def test_headers_that_come_too_slowly_are_a_read_timeout(http: httpx.AsyncClient) -> None:
+async def test_headers_that_come_too_slowly_are_a_read_timeout(http: Any) -> None:
     release = asyncio.Event()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

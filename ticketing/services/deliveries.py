@@ -32,6 +32,7 @@ from ticketing.domain.delivery import (
 from ticketing.domain.enums import Author, DeliveryState, Direction
 from ticketing.services.control import state_of
 from ticketing.services.outbound import CLOSED_WINDOW
+from ticketing.services.undelivered import tell_undelivered
 
 log = structlog.get_logger()
 
@@ -203,6 +204,7 @@ async def record_failure(
         if isinstance(plan, GiveUp):
             message.delivery = DeliveryState.FAILED.value
             message.next_attempt_at = None
+            await tell_undelivered(session, message, now=now)
         else:
             message.delivery = plan.state.value
             message.next_attempt_at = now + plan.delay
@@ -211,7 +213,7 @@ async def record_failure(
         return plan
 
 
-async def apply_status(session: AsyncSession, status: StatusUpdate) -> bool:
+async def apply_status(session: AsyncSession, status: StatusUpdate, *, now: datetime) -> bool:
     """Raise a message's state by what the provider reports; False when it is not one of ours.
 
     A status may come before the answer to our own POST: then the message is found by the id we
@@ -235,6 +237,8 @@ async def apply_status(session: AsyncSession, status: StatusUpdate) -> bool:
                 "code": str(first.code),
                 "detail": first.details or first.message or first.title or "",
             }
+        if after is DeliveryState.FAILED:
+            await tell_undelivered(session, message, now=now)
         log.info("delivery.status", message_id=str(message.id), status=after.value)
     return True
 

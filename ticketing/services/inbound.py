@@ -235,7 +235,7 @@ async def _meaning(
             return Processed()
         return await _message(session, item, row=row)
     if isinstance(item, StatusUpdate):
-        applied = await deliveries.apply_status(session, item)
+        applied = await deliveries.apply_status(session, item, now=row.received_at)
         if not applied and await late_copies.forget_status(session, item, row=row, key=privacy_key):
             return Processed()
         return Processed(foreign_status=None if applied else item)

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 
 from channels.message import MessageKind
 from kit.clock import FakeClock
+from notifications.domain.events import ticket_facts
 from tests.ticketing.services.talk import World, inbound_text, make_world, status
 from ticketing.db.engine import Database
 from ticketing.db.tables import (
@@ -514,6 +515,11 @@ class TestCrashes:
         assert ticket.level == "N3"
 
 
+async def undelivered(world: World) -> list[dict[str, Any]]:
+    events = await world.rows(OutboxEvent)
+    return [event.payload for event in events if event.topic == "message.undelivered"]
+
+
 class TestDelivery:
     async def test_a_transient_failure_is_sent_again(self, world: World) -> None:
         world.sender.failures = [TRANSIENT]
@@ -534,6 +540,29 @@ class TestDelivery:
         assert world.sender.sent == []
         (out,) = [row for row in await world.rows(Message) if row.direction == "outbound"]
         assert (out.delivery, out.delivery_error["code"]) == ("failed", "131026")
+
+    async def test_an_answer_that_never_arrives_is_told_to_whoever_has_the_ticket(
+        self, world: World
+    ) -> None:
+        world.sender.failures = [PERMANENT, PERMANENT]
+
+        await world.say("oi")
+        assert await undelivered(world) == []
+        await world.say("clonaram meu cartao")
+
+        (ticket,) = await world.rows(Ticket)
+        (payload,) = await undelivered(world)
+        assert payload["ticket_number"] == ticket.number
+        assert ticket_facts(payload).ticket_id == ticket.id  # as the relay reads it
+
+    async def test_a_refusal_that_comes_later_is_told_once(self, world: World) -> None:
+        await world.say("clonaram meu cartao")
+        (out,) = [row for row in await world.rows(Message) if row.direction == "outbound"]
+
+        for word in ("sent", "failed", "failed"):
+            await world.receive(status(str(out.provider_id), word))
+
+        assert len(await undelivered(world)) == 1
 
     async def test_a_message_that_may_have_been_sent_waits_for_its_status(
         self, world: World

@@ -1,0 +1,133 @@
+"""The job notify-user: one job becomes a notice on every channel that reaches the user.
+
+The notices are made in one transaction under the job's own id, so that doing it again makes none
+twice: whatever dies, the job is simply done again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from notifications.domain.contract import ADMIN_USER, OWN_KEYS
+from notifications.domain.failure import Failure, FailureKind, SendFailedError
+from notifications.domain.jobs import Channel
+from notifications.domain.occasions import PolicyEvent
+from notifications.domain.policies import Audience, Policies, Route, by_channels
+from notifications.domain.recipients import Notice, Recipient, choose_notices
+from notifications.services.addresses import refusals
+from notifications.services.notices import insert_notices
+from notifications.services.ports import Outgoing
+from notifications.services.recipients import AdminContact, find_admin, find_agent
+from ticketing.db.tables import Ticket
+
+
+def user_policies(
+    policies: Policies, event: PolicyEvent, channels: Collection[Channel]
+) -> Policies:
+    """The policy of an event when it tells one person: each of its channels once, to them.
+
+    `choose_notices` reads the person as the admin, the one audience that is one person.
+    """
+    usable = by_channels({event: policies[event]}, channels)[event]
+    ways = dict.fromkeys(route.channel for route in usable.routes)
+    return {event: replace(usable, routes=tuple(Route(Audience.ADMIN, way) for way in ways))}
+
+
+async def find_user(session: AsyncSession, user: str, admin: AdminContact) -> Recipient | None:
+    """Whom notify-user names: an active agent by id or e-mail, or the admin."""
+    if user == ADMIN_USER:
+        return await find_admin(session, admin)
+    return await find_agent(session, user)
+
+
+async def expand(
+    session: AsyncSession,
+    outgoing: Outgoing,
+    *,
+    policies: Policies,
+    admin: AdminContact,
+    channels: Collection[Channel],
+    now: datetime,
+) -> int:
+    """Make the notices of a claimed notify-user in the caller's transaction; how many are new.
+
+    Raises:
+        SendFailedError: permanent: the job is not readable (`invalid_job`), nobody or no address
+            is there (`no_recipient`), the user turned its channels off (`turned_off`), or every
+            address says no (`opted_out`, `disabled`, `suspended`).
+    """
+    user, event = _asked(outgoing)
+    person = await find_user(session, user, admin)
+    if person is None:
+        raise _refused("no_recipient", "no active agent has this id or address; or no admin is set")
+    own = user_policies(policies, event, channels)
+    notices = choose_notices([event], policies=own, on_duty=(), admin=person, now=now)
+    if not notices:
+        raise _refused(*_why_none(person, own, event))
+    allowed = await _allowed(session, notices, now)
+    ticket_id = await _ticket(session, outgoing.context)
+    jobs = await insert_notices(
+        session,
+        allowed,
+        key=f"notify-user:{outgoing.notification_id}",
+        context={key: value for key, value in outgoing.context.items() if key not in OWN_KEYS},
+        ticket_id=ticket_id,
+        now=now,
+        correlation_id=outgoing.correlation_id,
+        enqueued_at=None,
+    )
+    return len(jobs)
+
+
+def _asked(outgoing: Outgoing) -> tuple[str, PolicyEvent]:
+    context = outgoing.context
+    user = context.get("user") or outgoing.recipient
+    name = context.get("event") or outgoing.event
+    if not isinstance(user, str) or not user:
+        raise _refused("invalid_job", "context.user: expected an agent's id, e-mail or admin")
+    try:
+        return user, PolicyEvent(name)
+    except ValueError as error:
+        raise _refused("invalid_job", "context.event: is not known here") from error
+
+
+def _why_none(person: Recipient, own: Policies, event: PolicyEvent) -> tuple[str, str]:
+    routes = own[event].routes
+    if not routes:
+        return "no_recipient", "policies.yml has no channel for this event that has an account here"
+    if not any(person.addresses(route.channel) for route in routes):
+        return "no_recipient", "the user has no address on the channels of this event"
+    return "turned_off", "the user turned the channels of this event off"
+
+
+async def _allowed(
+    session: AsyncSession, notices: Sequence[Notice], now: datetime
+) -> tuple[Notice, ...]:
+    """The notices whose addresses may be written to, at least one."""
+    refused = await refusals(session, {(one.channel, one.recipient) for one in notices}, now=now)
+    allowed = tuple(one for one in notices if (one.channel, one.recipient) not in refused)
+    if not allowed:
+        code = refused[notices[0].channel, notices[0].recipient]
+        raise _refused(code, "no address of the user may be written to")
+    return allowed
+
+
+async def _ticket(session: AsyncSession, context: Mapping[str, Any]) -> uuid.UUID | None:
+    """The ticket that the context names, when it is (still) there."""
+    try:
+        ticket_id = uuid.UUID(str(context.get("ticket_id")))
+    except ValueError:
+        return None
+    found: uuid.UUID | None = await session.scalar(select(Ticket.id).where(Ticket.id == ticket_id))
+    return found
+
+
+def _refused(code: str, detail: str) -> SendFailedError:
+    return SendFailedError(Failure(FailureKind.PERMANENT, code, detail=detail))
