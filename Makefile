@@ -36,6 +36,7 @@ check: ## formatting, lint, types, import contracts, the files that designers ed
 	.venv/bin/ponte sla check
 	.venv/bin/ponte runbooks check
 	.venv/bin/ponte quality check
+	.venv/bin/ponte notifications check
 
 format: ## let ruff put the code in order
 	$(PY) -m ruff format .

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmarks.notification_sides import Bench
 from benchmarks.peers.message import number
@@ -57,7 +57,7 @@ class Ponte:
     workers: int
     postgres_pid: int
     run: Any
-    name: str = "Ponte"
+    name: ClassVar[str] = "Ponte"
     straight: bool = True
     _db: Database = field(init=False)
     _broker: PonteBroker = field(init=False)
@@ -218,5 +218,5 @@ class Ponte:
             "NOTIFICATIONS_ADMIN_PHONE": ADMIN_PHONE,
             # Its alerts would go to the same sink.
             "NOTIFICATIONS_BACKLOG_THRESHOLD": "10000000",
-            "PONTE_NOTIFICATIONS_OLDEST_SECONDS": "86400",
+            "PONTE_NOTIFICATIONS_OLDEST_SECONDS": "600",
         }

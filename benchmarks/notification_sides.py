@@ -98,7 +98,10 @@ class Bench:
 class Side(Protocol):
     """One job system."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """In the table."""
+        ...
 
     def prepare(self) -> None:
         """Install or start what is there before the first job.

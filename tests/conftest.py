@@ -27,8 +27,8 @@ from ticketing.db.tables import Base
 # which only tests have, would be rewritten from what is no source any more.
 os.environ.setdefault("SANIC_TOUCHUP", "false")  # noqa: TID251 - Sanic reads nothing else so early
 
-LONG = ("tests/e2e/", "tests/faults/", "tests/notifications/processes/", "tests/bot/")
-"""Folders whose files take longest. They go first, so that no worker is left with one at the end."""
+LONG = ("tests/faults/", "tests/e2e/", "tests/notifications/processes/", "tests/bot/")
+"""Folders whose files take longest. They go first, so that none is left alone at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -125,6 +125,9 @@ class ReadyConsumer(_RedisConsumer):
     def _take_back_stranded(self) -> None:
         """Put ids back that are noted as ours and are in nobody's hands, at two looks running."""
         self._next_look = time.monotonic() + self.broker.stranded_look.total_seconds()
+        # Also a sign of life: with all threads busy for a minute nothing is fetched, and the others
+        # would take this process for dead and run what it has in hand.
+        self.broker.do_fetch(self.queue_name, 0)
         loose = self._loose()
         stranded = loose & self._suspects
         self._suspects = loose - stranded

@@ -16,12 +16,12 @@ from notifications.broker.queues import NAMESPACE, QUEUES, PonteBroker
 from notifications.services.ports import QueueUnavailableError
 
 JOBS_NOW = gauge(
-    "ponte_jobs",
+    "ponte_job_messages",
     "Messages in Redis now; waiting, in_flight (a worker has them), dead (of the last seven days).",
     ("queue", "status"),
 )
 OLDEST = gauge(
-    "ponte_jobs_oldest_seconds",
+    "ponte_job_messages_oldest_seconds",
     "How long the oldest message that waits has been in Redis.",
     ("queue",),
 )

@@ -7,7 +7,7 @@ Every mistake is told at once, each with the field and what was expected there.
     version          1; what is not named is the present version
     recipient        of send-email an e-mail address, of send-whatsapp and send-sms a number in
                      E.164, of send-push a token of FCM
-    user             of notify-user, in the place of `recipient`: an agent's id or e-mail, or "admin"
+    user             of notify-user, instead of `recipient`: an agent's id or e-mail, or "admin"
     event            one of `PolicyEvent`; of notify-user `user-notice` when it is not named
     language         pt (default), en or es; of notify-user the user's own
     context          what the words are made of; `source` (who says so) is obligatory in it
@@ -17,9 +17,7 @@ Every mistake is told at once, each with the field and what was expected there.
 
 from __future__ import annotations
 
-import json
 import re
-import unicodedata
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from email.errors import HeaderParseError
 from email.headerregistry import Address
 from typing import Any
 
+from notifications.domain.job_context import ContractProblem, context_problems, field_name, is_id
 from notifications.domain.jobs import (
     CHANNEL_OF_JOB,
     PAYLOAD_VERSION,
@@ -35,7 +34,6 @@ from notifications.domain.jobs import (
     JobName,
     parse_job_name,
 )
-from notifications.domain.notice_facts import LONGEST_BODY, LONGEST_TITLE, is_path
 from notifications.domain.occasions import PolicyEvent
 from notifications.domain.phone import is_e164
 from notifications.domain.recipients import LANGUAGES
@@ -49,12 +47,16 @@ LONGEST_TOKEN = 2000
 and a row's key holds its recipient."""
 SHORTEST_TOKEN = 20
 LONGEST_KEY = 200
-LONGEST_SOURCE = 100
-LONGEST_LINK = 500
-LONGEST_CONTEXT = 16 * 1024
-"""Bytes of JSON: facts of a notice are a few hundred; what is more belongs behind the link."""
-DEEPEST_CONTEXT = 5
-"""Levels. Facts lie in one, texts by language in two."""
+
+__all__ = [
+    "ADMIN_USER",
+    "ContractError",
+    "ContractProblem",
+    "JobPayload",
+    "address_problem",
+    "parse_job",
+    "problems_of_row",
+]
 
 FIELDS = (
     "job_name",
@@ -67,9 +69,6 @@ FIELDS = (
     "correlation_id",
     "idempotency_key",
 )
-OWN_KEYS = frozenset({"digest", "event", "form", "nobody_on_duty", "user"})
-"""Keys of a context that Ponte writes itself."""
-
 JOB_NAMES = tuple(member.value for member in JobName)
 EVENTS = tuple(member.value for member in PolicyEvent)
 
@@ -82,19 +81,7 @@ _EXPECTED_ADDRESS = {
     Channel.SMS: "a number in E.164 such as +5511912345678",
     Channel.PUSH: f"a token of FCM, {SHORTEST_TOKEN} to {LONGEST_TOKEN} characters without spaces",
 }
-_EXPECTED_USER = f'an agent\'s id or e-mail address, or "{ADMIN_USER}"'
-
-
-@dataclass(frozen=True, slots=True)
-class ContractProblem:
-    """One wrong field, what is wrong with it, and what may stand there where that is a list."""
-
-    field: str
-    detail: str
-    allowed: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.detail}"
+EXPECTED_USER = f'an agent\'s id or e-mail address, or "{ADMIN_USER}"'
 
 
 class ContractError(ValueError):
@@ -180,8 +167,9 @@ def problems_of_row(
 ) -> tuple[ContractProblem, ...]:
     """What keeps a stored notice from being sent; nothing when it can be.
 
-    A row is checked for what sending needs, not for what a producer has to say: older rows may lack
-    a `source`, and words of theirs that are too long are cut.
+    A row is checked for what no sender can do without, not for what a producer has to say: older
+    rows may lack a `source`, words that are too long are cut, and whether an address is good is its
+    sender's to say: what could have been sent must never be refused here.
     """
     problems: list[ContractProblem] = []
     known = _job_name(job_name, problems)
@@ -192,8 +180,6 @@ def problems_of_row(
     user = context.get("user") if isinstance(context, Mapping) else None
     if not recipient and not (known is JobName.NOTIFY_USER and user):
         problems.append(ContractProblem("recipient", "is empty; expected an address"))
-    elif known is not None and (expected := address_problem(known, recipient or str(user))):
-        problems.append(ContractProblem("recipient", f"expected {expected}"))
     if not isinstance(context, Mapping):
         problems.append(ContractProblem("context", "expected an object"))
     return tuple(problems)
@@ -205,7 +191,7 @@ def address_problem(job_name: JobName, address: object) -> str | None:
     text = address if isinstance(address, str) else ""
     match channel:
         case None:
-            good = text == ADMIN_USER or _is_id(text) or _is_email(text)
+            good = text == ADMIN_USER or is_id(text) or _is_email(text)
         case Channel.EMAIL:
             good = _is_email(text)
         case Channel.WHATSAPP | Channel.SMS:
@@ -214,7 +200,7 @@ def address_problem(job_name: JobName, address: object) -> str | None:
             good = SHORTEST_TOKEN <= len(text) <= LONGEST_TOKEN and bool(_TOKEN.fullmatch(text))
     if good:
         return None
-    return _EXPECTED_USER if channel is None else _EXPECTED_ADDRESS[channel]
+    return EXPECTED_USER if channel is None else _EXPECTED_ADDRESS[channel]
 
 
 def _is_email(text: str) -> bool:
@@ -227,14 +213,6 @@ def _is_email(text: str) -> bool:
     except (InvalidAgentError, ValueError, IndexError, HeaderParseError):
         return False
     return checked == text.lower() and local.isascii()
-
-
-def _is_id(text: str) -> bool:
-    try:
-        uuid.UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _job_name(value: object, problems: list[ContractProblem]) -> JobName | None:
@@ -277,7 +255,7 @@ class _Reader:
         for name in self.raw:
             if name not in FIELDS:
                 detail = f"is not a known field; expected {', '.join(FIELDS)}"
-                self._wrong(_field_name(name), detail, FIELDS)
+                self._wrong(field_name(name), detail, FIELDS)
 
     def job_name(self) -> JobName | None:
         return _job_name(self.raw.get("job_name"), self.problems)
@@ -338,147 +316,5 @@ class _Reader:
 
     def context(self, event: PolicyEvent | None) -> Mapping[str, Any]:
         value = self.raw.get("context")
-        if not isinstance(value, Mapping):
-            given = "is missing; " if value is None else ""
-            self._wrong("context", f"{given}expected an object with at least `source`")
-            return {}
-        if not self._is_json(value):
-            return {}
-        source = value.get("source")
-        if not isinstance(source, str) or not source.strip() or len(source) > LONGEST_SOURCE:
-            detail = f"expected who says so, a text of 1 to {LONGEST_SOURCE} characters"
-            self._wrong("context.source", detail)
-        for key in sorted(OWN_KEYS & value.keys()):
-            self._wrong(f"context.{key}", "is written by Ponte itself; expected another key")
-        self._words(value, event)
-        self._link_and_ticket(value)
-        return value
-
-    def _is_json(self, value: Mapping[str, Any]) -> bool:
-        before = len(self.problems)
-        for place, detail in _not_json(value, "context", 1):
-            self._wrong(place, detail)
-        if len(self.problems) > before:
-            return False
-        size = len(json.dumps(value, ensure_ascii=False).encode())
-        if size > LONGEST_CONTEXT:
-            self._wrong("context", f"expected at most {LONGEST_CONTEXT} bytes of JSON, got {size}")
-            return False
-        return True
-
-    def _words(self, context: Mapping[str, Any], event: PolicyEvent | None) -> None:
-        for key, longest in (("title", LONGEST_TITLE), ("body", LONGEST_BODY)):
-            if context.get(key) is not None:
-                self._one_text(f"context.{key}", context[key], longest)
-        told = any(context.get(key) is not None for key in ("title", "body"))
-        if event is PolicyEvent.USER_NOTICE and not told:
-            detail = "is missing; user-notice expects a title, a body, or both"
-            self._wrong("context.title", detail)
-
-    def _one_text(self, place: str, value: object, longest: int) -> None:
-        texts = value if isinstance(value, Mapping) else {"": value}
-        expected = f"expected a text of 1 to {longest} characters"
-        if not texts or set(texts) - {*LANGUAGES, ""}:
-            self._wrong(place, f"{expected}, or one for each of {', '.join(LANGUAGES)}", LANGUAGES)
-            return
-        for language, text in texts.items():
-            where = f"{place}.{language}" if language else place
-            if not isinstance(text, str) or not _is_visible(text) or len(text) > longest:
-                self._wrong(where, expected)
-
-    def _link_and_ticket(self, context: Mapping[str, Any]) -> None:
-        link = context.get("link")
-        if link is not None and not (
-            isinstance(link, str) and len(link) <= LONGEST_LINK and is_path(link)
-        ):
-            detail = "expected a path of the console such as /console/tickets, no whole address"
-            self._wrong("context.link", detail)
-        ticket_id = context.get("ticket_id")
-        if ticket_id is not None and not (isinstance(ticket_id, str) and _is_id(ticket_id)):
-            detail = "expected the id of a ticket, such as 019f2c3a-7d10-7c11-8a53-0242ac120002"
-            self._wrong("context.ticket_id", detail)
-
-
-def _is_visible(text: str) -> bool:
-    return any(unicodedata.category(character)[0] not in "CZ" for character in text)
-
-
-def _field_name(name: object) -> str:
-    """A name that was given, as it can be shown."""
-    return "".join(part for part in str(name)[:60] if part.isprintable()) or "(empty)"
-
-
-def _not_json(value: object, place: str, depth: int) -> list[tuple[str, str]]:
-    """Places of a context that cannot be stored as JSON, each with what was expected there."""
-    if isinstance(value, str):
-        bad = any(character == "\x00" or _is_half(character) for character in value)
-        return [(place, "expected a text without NUL and without halves of characters")] * bad
-    if value is None or isinstance(value, bool | int):
-        return []
-    if isinstance(value, float):
-        finite = value == value and abs(value) != float("inf")  # noqa: PLR0124 - NaN is not itself
-        return [] if finite else [(place, "expected a number that is not infinite")]
-    if not isinstance(value, Mapping | list | tuple):
-        return [(place, "expected a value of JSON")]
-    if depth > DEEPEST_CONTEXT:
-        return [(place, f"expected at most {DEEPEST_CONTEXT} levels")]
-    if isinstance(value, Mapping):
-        found: list[tuple[str, str]] = []
-        for key, item in value.items():
-            inside = f"{place}.{_field_name(key)}"
-            if not isinstance(key, str) or _not_json(key, inside, depth):
-                found.append((inside, "expected a text as key"))
-            else:
-                found += _not_json(item, inside, depth + 1)
-        return found
-    return [
-        one
-        for index, item in enumerate(value)
-        for one in _not_json(item, f"{place}.{index}", depth + 1)
-    ]
-
-
-def _is_half(character: str) -> bool:
-    return unicodedata.category(character) == "Cs"
-
-
-def json_schema() -> dict[str, Any]:
-    """The contract as JSON Schema, for the API's description: without what its headers say.
-
-    It describes; `parse_job` decides, and knows what the schema cannot say.
-    """
-    text = {"type": "string", "minLength": 1}
-    languages = {"type": "object", "properties": dict.fromkeys(LANGUAGES, text)}
-    by_language = {**languages, "additionalProperties": False, "minProperties": 1}
-    return {
-        "type": "object",
-        "required": ["job_name", "context"],
-        "additionalProperties": False,
-        "properties": {
-            "job_name": {"type": "string", "enum": list(JOB_NAMES)},
-            "version": {"type": "integer", "const": PAYLOAD_VERSION, "default": PAYLOAD_VERSION},
-            "recipient": {
-                **text,
-                "description": "Of send-...: an e-mail address, a number in E.164, a push token.",
-            },
-            "user": {**text, "description": f"Of notify-user: {_EXPECTED_USER}."},
-            "event": {
-                "type": "string",
-                "enum": list(EVENTS),
-                "description": "Of notify-user user-notice when it is not named.",
-            },
-            "language": {"type": "string", "enum": list(LANGUAGES)},
-            "context": {
-                "type": "object",
-                "required": ["source"],
-                "description": "What the words are made of; at most 16 KB.",
-                "properties": {
-                    "source": {**text, "maxLength": LONGEST_SOURCE},
-                    "title": {"anyOf": [{**text, "maxLength": LONGEST_TITLE}, by_language]},
-                    "body": {"anyOf": [{**text, "maxLength": LONGEST_BODY}, by_language]},
-                    "link": {**text, "maxLength": LONGEST_LINK, "pattern": "^/(?!/)"},
-                    "ticket_id": {"type": "string", "format": "uuid"},
-                },
-            },
-        },
-    }
+        self.problems += context_problems(value, event)
+        return value if isinstance(value, Mapping) else {}

@@ -37,10 +37,18 @@ class Audience(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One audience on one channel."""
+    """One audience on one channel.
+
+    Attributes:
+        to: Who is told.
+        channel: How.
+        otherwise: How, when somebody of them cannot be reached so: they have no such address, or
+            it may not be written to.
+    """
 
     to: Audience
     channel: Channel
+    otherwise: Channel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +75,28 @@ Policies = Mapping[PolicyEvent, Policy]
 
 
 def by_channels(policies: Policies, channels: Collection[Channel]) -> dict[PolicyEvent, Policy]:
-    """The policies without routes by channels that this installation has no sender for."""
+    """The policies without routes by channels that this installation has no sender for.
+
+    A route that has another way goes that way.
+    """
     return {
         event: replace(
-            policy, routes=tuple(route for route in policy.routes if route.channel in channels)
+            policy,
+            routes=tuple(
+                usable
+                for route in policy.routes
+                if (usable := _usable(route, channels)) is not None
+            ),
         )
         for event, policy in policies.items()
     }
+
+
+def _usable(route: Route, channels: Collection[Channel]) -> Route | None:
+    otherwise = route.otherwise if route.otherwise in channels else None
+    if route.channel in channels:
+        return replace(route, otherwise=otherwise)
+    return None if otherwise is None else Route(route.to, otherwise)
 
 
 class PoliciesError(ValueError):
@@ -122,18 +145,24 @@ def _policy(value: object, place: str, problems: list[str]) -> Policy:
         guarantee = given or guarantee
     expires = _duration(fields, "expires", place, problems) or DEFAULT_LIFETIME
     digest = _duration(fields, "digest", place, problems)
+    if digest is not None and digest >= expires:
+        # What is held that long would be given up before it is told.
+        problems.append(
+            f"{place}.digest: expected less than expires ({expires.total_seconds():.0f}s), "
+            f"got {fields['digest']!r}"
+        )
     notify = fields.get("notify")
     if not isinstance(notify, list):
         problems.append(f"{place}.notify: expected a list of {{to, channel}}, got {notify!r}")
         return Policy(urgent=bool(urgent), routes=())
-    routes: list[Route] = []
+    routes: dict[tuple[Audience, Channel], Route] = {}
     for index, item in enumerate(notify):
         route = _route(item, f"{place}.notify[{index}]", problems)
-        if route in routes:
+        if route is not None and (route.to, route.channel) in routes:
             problems.append(f"{place}.notify[{index}]: is there twice")
         elif route is not None:
-            routes.append(route)
-    return Policy(bool(urgent), tuple(routes), guarantee, expires, digest)
+            routes[route.to, route.channel] = route
+    return Policy(bool(urgent), tuple(routes.values()), guarantee, expires, digest)
 
 
 def _duration(
@@ -154,12 +183,17 @@ def _duration(
 
 
 def _route(value: object, place: str, problems: list[str]) -> Route | None:
-    fields = _mapping(value, place, {"to", "channel"}, problems)
+    fields = _mapping(value, place, {"to", "channel", "else"}, problems)
     audience = _member(Audience, fields.get("to"), f"{place}.to", problems)
     channel = _member(Channel, fields.get("channel"), f"{place}.channel", problems)
+    otherwise = None
+    if "else" in fields:
+        otherwise = _member(Channel, fields["else"], f"{place}.else", problems)
+        if otherwise is not None and otherwise is channel:
+            problems.append(f"{place}.else: expected another channel than {channel.value}")
     if audience is None or channel is None:
         return None
-    return Route(audience, channel)
+    return Route(audience, channel, otherwise)
 
 
 MemberT = TypeVar("MemberT", bound=StrEnum)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -102,6 +102,8 @@ class Notice:
     expires: timedelta = DEFAULT_LIFETIME
     digest: timedelta | None = None
     """See `notifications.domain.policies.Policy`."""
+    agent_id: uuid.UUID | None = None
+    """Whose address it is; None: nobody's who is an agent."""
 
 
 def notice_language(languages: Sequence[str]) -> str:
@@ -119,6 +121,7 @@ def choose_notices(
     admin: Recipient | None,
     holder: Holder | None = None,
     now: datetime | None = None,
+    refused: Collection[tuple[Channel, str]] = frozenset(),
 ) -> tuple[Notice, ...]:
     """The notices for one happening, at most one for each address and channel.
 
@@ -127,8 +130,17 @@ def choose_notices(
     left out, and with `now` a notice in their quiet hours waits for the end of them. When
     everybody turned an urgent event off, they are told all the same: an alert that reaches nobody
     is none. The result is empty when nobody can be reached; the caller records that.
+
+    Args:
+        events: The occasions it is, the weightiest first.
+        policies: Who is told of what.
+        on_duty: The agents on duty of the queue it is about.
+        admin: The admin, if there is one.
+        holder: The agent who has the ticket.
+        now: When; None: quiet hours do not count.
+        refused: Addresses that may not be written to, also not when it is urgent.
     """
-    choice = _Choice(policies, on_duty, admin, holder, now)
+    choice = _Choice(policies, on_duty, admin, holder, now, refused)
     chosen = choice.of(events, heed_wishes=True)
     if not chosen and any(policies[event].urgent for event in events):
         chosen = choice.of(events, heed_wishes=False)
@@ -144,6 +156,7 @@ class _Choice:
     admin: Recipient | None
     holder: Holder | None
     now: datetime | None
+    refused: Collection[tuple[Channel, str]]
 
     def of(self, events: Sequence[PolicyEvent], *, heed_wishes: bool) -> tuple[Notice, ...]:
         chosen: dict[tuple[Channel, str], Notice] = {}
@@ -155,25 +168,32 @@ class _Choice:
 
     def _by_route(self, event: PolicyEvent, route: Route, *, heed_wishes: bool) -> list[Notice]:
         people, somebody_works = _agents(route.to, on_duty=self.on_duty, holder=self.holder)
-        notices = [
-            notice
-            for person in people
-            if not heed_wishes or person.wants(event.value, route.channel)
-            for notice in self._notices(event, route.channel, person)
-        ]
+        notices: list[Notice] = []
+        for person in people:
+            notices += self._to_person(event, route, person, heed_wishes=heed_wishes)
         if somebody_works or self.admin is None:
             return notices
-        alone = route.to is not Audience.ADMIN
-        others = [other for other in Channel if other is not route.channel] if alone else []
-        options = [
-            option
-            for option in (route.channel, *others)
-            if self.admin.addresses(option)
-            and (not heed_wishes or self.admin.wants(event.value, option))
-        ]
-        if options:
-            notices += self._notices(event, options[0], self.admin, alone=alone)
+        if route.to is Audience.ADMIN:
+            return self._to_person(event, route, self.admin, heed_wishes=heed_wishes)
+        for channel in dict.fromkeys((route.channel, *Channel)):
+            if heed_wishes and not self.admin.wants(event.value, channel):
+                continue
+            if found := self._notices(event, channel, self.admin, alone=True):
+                return notices + found
         return notices
+
+    def _to_person(
+        self, event: PolicyEvent, route: Route, person: Recipient, *, heed_wishes: bool
+    ) -> list[Notice]:
+        for channel in (route.channel, route.otherwise):
+            if channel is None:
+                break
+            if heed_wishes and not person.wants(event.value, channel):
+                # Who turned a channel off did not ask for another one in its place.
+                break
+            if found := self._notices(event, channel, person):
+                return found
+        return []
 
     def _notices(
         self, event: PolicyEvent, channel: Channel, person: Recipient, *, alone: bool = False
@@ -192,8 +212,10 @@ class _Choice:
                 policy.guarantee,
                 policy.expires,
                 policy.digest,
+                person.agent_id,
             )
             for address in person.addresses(channel)
+            if (channel, address) not in self.refused
         ]
 
 

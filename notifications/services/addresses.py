@@ -10,17 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import structlog
-from sqlalchemy import (
-    Text,
-    and_,
-    cast,
-    column,
-    delete,
-    func,
-    select,
-    tuple_,
-)
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy import delete, select, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from kit.ids import new_id
@@ -63,21 +54,7 @@ async def refusals(
     if not pairs:
         return {}
     wanted = {(channel.value, address_key(channel, address)) for channel, address in pairs}
-    # Two arrays instead of a list of pairs: one statement text for every number of addresses.
-    asked = (
-        func.unnest(
-            cast([channel for channel, _ in wanted], ARRAY(Text)),
-            cast([address for _, address in wanted], ARRAY(Text)),
-        )
-        .table_valued(column("channel", Text), column("address", Text))
-        .render_derived(name="asked")
-    )
-    known = RecipientAddress
-    rows = await session.execute(
-        select(known.channel, known.address, known.state, known.until)
-        .join(asked, and_(known.channel == asked.c.channel, known.address == asked.c.address))
-        .where(known.state != AddressState.ACTIVE.value)
-    )
+    rows = await session.execute(_NOT_ACTIVE, _arrays(wanted))
     refused = {
         (channel, address): state for channel, address, state, until in rows if _holds(until, now)
     }
@@ -158,18 +135,36 @@ async def opt_in(session: AsyncSession, channel: Channel, address: str) -> bool:
 
 async def _forget_strikes(session: AsyncSession, keys: Collection[tuple[str, str]]) -> None:
     """Nearly always there is nothing: a plain look first, so that a success writes nothing."""
-    known = tuple_(RecipientAddress.channel, RecipientAddress.address)
-    open_states = (AddressState.ACTIVE.value, AddressState.SUSPENDED.value)
-    mine = and_(known.in_(sorted(keys)), RecipientAddress.state.in_(open_states))
-    found = await session.scalars(
-        select(RecipientAddress.id)
-        .where(mine)
-        .order_by(RecipientAddress.channel, RecipientAddress.address)
-        .with_for_update()
-    )
-    ids = list(found)
+    ids = list((await session.execute(_WITH_STRIKES, _arrays(keys))).scalars())
     if ids:
         await session.execute(delete(RecipientAddress).where(RecipientAddress.id.in_(ids)))
+
+
+def _arrays(keys: Collection[tuple[str, str]]) -> dict[str, list[str]]:
+    ordered = sorted(keys)
+    return {
+        "channels": [channel for channel, _ in ordered],
+        "addresses": [address for _, address in ordered],
+    }
+
+
+# Every batch asks both: two arrays instead of a list of pairs make one text, which is put together
+# and planned once, for every number of addresses.
+_ASKED = "unnest(CAST(:channels AS text[]), CAST(:addresses AS text[])) AS asked(channel, address)"
+_NOT_ACTIVE = text(
+    f"""
+    SELECT known.channel, known.address, known.state, known.until
+    FROM {_ASKED} JOIN recipient_addresses AS known USING (channel, address)
+    WHERE known.state <> 'active'
+    """  # noqa: S608 - no values in it
+)
+_WITH_STRIKES = text(
+    f"""
+    SELECT known.id FROM {_ASKED} JOIN recipient_addresses AS known USING (channel, address)
+    WHERE known.state IN ('active', 'suspended')
+    ORDER BY known.channel, known.address FOR UPDATE OF known
+    """  # noqa: S608 - no values in it
+)
 
 
 async def _strike(

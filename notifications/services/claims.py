@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import ARRAY, DateTime, Integer, Row, TextClause, Uuid, bindparam, text
+from sqlalchemy import ARRAY, DateTime, Integer, Row, String, TextClause, Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.domain.failure import Failure, FailureKind
@@ -71,7 +71,9 @@ class Claims:
             worker: Key of this process's presence; None while it holds none.
         """
         values: dict[str, Any] = {"ids": list(ids), "job_name": job_name.value, "now": now}
+        channel = CHANNEL_OF_JOB.get(job_name)
         values |= {"worker": worker, "lease_until": now + LEASE}
+        values["channel"] = None if channel is None else channel.value
         async with self.db.transaction() as session:
             rows = (await session.execute(_CLAIM, values)).all()
             to_send = await self._settle(session, rows, job_name, now)
@@ -111,7 +113,9 @@ class Claims:
     ) -> list[Outgoing]:
         """Those of the claimed rows that are to be sent; the others are given up."""
         channel = CHANNEL_OF_JOB.get(job_name)
-        pairs = {(channel, row.recipient) for row in rows} if channel is not None else set()
+        pairs = {
+            (channel, row.recipient) for row in rows if channel is not None and row.is_doubtful
+        }
         refused = await refusals(session, pairs, now=now)
         to_send = []
         for row in rows:
@@ -191,6 +195,16 @@ _IS_DUE = """
 """
 
 
+# Of plain addresses, which nearly all are, the claim sees by itself that nothing is known: that
+# saves a question. `refusals` decides about all others; its spelling of an address is Python's.
+_IS_DOUBTFUL = """
+    n.recipient !~ '^[!-~]+$' OR EXISTS (
+      SELECT FROM recipient_addresses AS known
+      WHERE known.channel = :channel AND known.state <> 'active'
+        AND known.address IN (n.recipient, lower(n.recipient COLLATE "C")))
+"""
+
+
 def _claim(which: str) -> TextClause:
     # Locked in the order of their ids, as everybody does who locks many.
     statement = text(
@@ -206,9 +220,9 @@ def _claim(which: str) -> TextClause:
         FROM due WHERE n.id = due.id
         RETURNING n.id, n.attempts, n.recipient, n.language, n.event, n.context, n.created_at,
           n.correlation_id, n.urgent, n.deferrals, n.reprocess_count, n.guarantee, n.expires_at,
-          n.error, due.was
+          n.error, due.was, ({_IS_DOUBTFUL}) AS is_doubtful
         """  # noqa: S608 - no values in it
-    ).bindparams(bindparam("worker", type_=Integer()))
+    ).bindparams(bindparam("worker", type_=Integer()), bindparam("channel", type_=String()))
     return _times(statement, "now", "lease_until")
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ARRAY, DateTime, String, Uuid, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.domain.failure import Failure
@@ -33,15 +34,9 @@ async def tell_followers(
     """The leaders reached `state`: so did those that are told in their words."""
     if not leaders:
         return
-    await session.execute(
-        update(Notification)
-        .where(
-            Notification.digest_id.in_(list(leaders)),
-            Notification.state.in_([*NOT_TOLD, DeliveryState.DELIVERED.value]),
-        )
-        .values(state=state.value, finished_at=now, next_attempt_at=None, enqueued_at=None),
-        execution_options={"synchronize_session": False},
-    )
+    values: dict[str, Any] = {"leaders": list(leaders), "state": state.value, "now": now}
+    values["open"] = [*NOT_TOLD, DeliveryState.DELIVERED.value]
+    await session.execute(_TELL, values)
 
 
 async def give_up_whole(
@@ -66,6 +61,23 @@ async def give_up_whole(
     )
     for one in (row, *followers):
         one.digest_id = None
+        if "digest" in one.context:
+            one.context = {key: value for key, value in one.context.items() if key != "digest"}
         one.claimed_by = None
         one.enqueued_at = None
         await give_up.give_up(session, one, failure, reason=reason, now=now)
+
+
+# With an array it is one text for every number of leaders: it is put together and planned once.
+_TELL = text(
+    """
+    UPDATE notifications
+    SET state = :state, finished_at = :now, next_attempt_at = NULL, enqueued_at = NULL
+    WHERE digest_id = ANY(:leaders)
+      AND state = ANY(:open)
+    """
+).bindparams(
+    bindparam("leaders", type_=ARRAY(Uuid())),
+    bindparam("open", type_=ARRAY(String())),
+    bindparam("now", type_=DateTime(timezone=True)),
+)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from notifications.domain.jobs import Channel
 from notifications.domain.recipients import Holder, Recipient
+from notifications.services.addresses import refusals
 from notifications.services.recipients import (
     AdminContact,
-    agent_email,
     find_admin,
     find_holder,
     on_duty_agents,
@@ -25,7 +28,6 @@ class Directory:
     contact: AdminContact
     _on_duty: dict[str, tuple[Recipient, ...]] = field(default_factory=dict)
     _holders: dict[uuid.UUID, Holder | None] = field(default_factory=dict)
-    _emails: dict[uuid.UUID, str | None] = field(default_factory=dict)
     _admin: list[Recipient | None] = field(default_factory=list)
 
     async def on_duty(self, queue_key: str) -> tuple[Recipient, ...]:
@@ -42,16 +44,21 @@ class Directory:
             self._holders[agent_id] = await find_holder(self.session, agent_id)
         return self._holders[agent_id]
 
-    async def email(self, agent_id: uuid.UUID | None) -> str | None:
-        """The address of an agent."""
-        if agent_id is None:
-            return None
-        if agent_id not in self._emails:
-            self._emails[agent_id] = await agent_email(self.session, agent_id)
-        return self._emails[agent_id]
-
     async def admin(self) -> Recipient | None:
         """The admin."""
         if not self._admin:
             self._admin.append(await find_admin(self.session, self.contact))
         return self._admin[0]
+
+    async def refused(self, *, now: datetime) -> Mapping[tuple[Channel, str], str]:
+        """Of the addresses of all who were looked up, those that may not be written to."""
+        people = [person for some in self._on_duty.values() for person in some]
+        people += [holder.person for holder in self._holders.values() if holder is not None]
+        people += [person for person in self._admin if person is not None]
+        pairs = {
+            (channel, address)
+            for person in people
+            for channel in Channel
+            for address in person.addresses(channel)
+        }
+        return await refusals(self.session, pairs, now=now) if pairs else {}

@@ -9,19 +9,19 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from kit.ids import new_id
 from kit.json import dumps
-from notifications.domain.digest import AtOnce, Follow, Lead, digest_key, joined, place_of
+from notifications.domain.digest import digest_key
 from notifications.domain.jobs import JOB_OF_CHANNEL, PAYLOAD_VERSION, Job
 from notifications.domain.recipients import Notice
+from notifications.services.digests import gather_digests
 from notifications.services.wake import wake_sweep
-from ticketing.db.tables import Notification
 from ticketing.domain.enums import DeliveryState
 
 
@@ -85,12 +85,9 @@ async def insert_all(
         for row, (_, notice) in zip(rows, made, strict=True)
         if notice.digest is not None
     }
-    await _lock_digests(session, sorted(windows))
-    alone = [row for row in rows if row["digest_key"] is None]
-    new = await _insert(session, alone)
-    for row in rows:
-        if row["digest_key"] is not None:
-            await _insert_in_digest(session, row, windows[row["digest_key"]], now, new)
+    if windows:
+        rows = await gather_digests(session, rows, windows=windows, now=now)
+    new = await _insert(session, rows)
     if any(row["enqueued_at"] is None for row in rows if row["id"] in new):
         await wake_sweep(session)
     return tuple(
@@ -158,96 +155,27 @@ def _as_json(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def _lock_digests(session: AsyncSession, keys: Sequence[str]) -> None:
-    """One maker of a digest at a time: two would each see that nothing was told yet."""
-    for key in keys:  # sorted, so that two with the same keys do not wait for each other
-        await session.execute(_LOCK, {"key": key})
-
-
-async def _insert_in_digest(
-    session: AsyncSession,
-    row: dict[str, Any],
-    window: timedelta,
-    now: datetime,
-    new: set[uuid.UUID],
-) -> None:
-    leader = await session.scalar(
-        select(Notification)
-        .where(
-            Notification.digest_key == row["digest_key"],
-            Notification.state == DeliveryState.PENDING.value,
-            Notification.digest_id.is_(None),
-            Notification.claimed_at.is_(None),
-            Notification.next_attempt_at > now,
-            Notification.attempts == 0,
-        )
-        .order_by(Notification.created_at)
-        .limit(1)
-        # A claim that comes at this moment is faster: then the next one leads.
-        .with_for_update(skip_locked=True)
-    )
-    since = now - window - LONGEST_HELD
-    last_told = await session.scalar(_LAST_TOLD, {"key": row["digest_key"], "since": since})
-    place = place_of(last_told=last_told, leader_waits=leader is not None, window=window, now=now)
-    match place:
-        case AtOnce():
-            pass
-        case Lead(until):
-            row["next_attempt_at"] = max(until, row["next_attempt_at"])
-            row["enqueued_at"] = None
-        case Follow():
-            row["digest_id"] = None if leader is None else leader.id
-            row["enqueued_at"] = None
-    inserted = await _insert(session, [row])
-    new |= inserted
-    if inserted and leader is not None and row["digest_id"] is not None:
-        leader.context = joined(leader.context, row["context"])
-        leader.urgent = leader.urgent or row["urgent"]
-        await session.flush()
-
-
-LONGEST_HELD = timedelta(days=1)
-"""A notice goes out at most so long after it was made, as far as digests look back: quiet hours."""
-
-_COLUMNS = {
-    "id": "uuid",
-    "idempotency_key": "text",
-    "payload_version": "smallint",
-    "job_name": "text",
-    "event": "text",
-    "recipient": "text",
-    "language": "text",
-    "context": "jsonb",
-    "ticket_id": "uuid",
-    "urgent": "boolean",
-    "guarantee": "text",
-    "state": "text",
-    "attempts": "integer",
-    "next_attempt_at": "timestamptz",
-    "enqueued_at": "timestamptz",
-    "expires_at": "timestamptz",
-    "digest_key": "text",
-    "digest_id": "uuid",
-    "created_at": "timestamptz",
-    "correlation_id": "text",
-}
-"""Columns that `_row` fills; the others have their defaults in the database."""
-
-# One text and one value for any number of rows: a list of VALUES is put together, and planned,
-# anew each time, which costs ten times the writing of the rows.
+# One text for every number of rows: it is put together and planned once. Columns that are not named
+# have their default in the database, or none.
 _INSERT = text(
-    f"""
-    INSERT INTO notifications ({", ".join(_COLUMNS)})
-    SELECT {", ".join(_COLUMNS)} FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-      AS made({", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())})
-    ON CONFLICT (idempotency_key) DO NOTHING RETURNING id
-    """  # noqa: S608 - no values in it
-)
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
-_LAST_TOLD = text(
     """
-    SELECT max(coalesce(finished_at, claimed_at, next_attempt_at, created_at)) FROM notifications
-    WHERE digest_key = :key AND digest_id IS NULL
-      AND created_at > :since
+    INSERT INTO notifications (
+      id, idempotency_key, payload_version, job_name, event, recipient, language, context,
+      ticket_id, urgent, guarantee, state, attempts, next_attempt_at, enqueued_at, expires_at,
+      digest_key, digest_id, created_at, correlation_id
+    )
+    SELECT
+      id, idempotency_key, payload_version, job_name, event, recipient, language, context,
+      ticket_id, urgent, guarantee, state, attempts, next_attempt_at, enqueued_at, expires_at,
+      digest_key, digest_id, created_at, correlation_id
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row(
+      id uuid, idempotency_key text, payload_version smallint, job_name text, event text,
+      recipient text, language text, context jsonb, ticket_id uuid, urgent boolean, guarantee text,
+      state text, attempts integer, next_attempt_at timestamptz, enqueued_at timestamptz,
+      expires_at timestamptz, digest_key text, digest_id uuid, created_at timestamptz,
+      correlation_id text
+    )
+    ON CONFLICT (idempotency_key) DO NOTHING
+    RETURNING id
     """
 )

@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from notifications.domain.contract import ADMIN_USER, OWN_KEYS
+from notifications.domain.contract import ADMIN_USER
 from notifications.domain.failure import Failure, FailureKind, SendFailedError
+from notifications.domain.job_context import OWN_KEYS
 from notifications.domain.jobs import Channel
 from notifications.domain.occasions import PolicyEvent
 from notifications.domain.policies import Audience, Policies, Route, by_channels
@@ -66,11 +67,12 @@ async def expand(
     user, event = _asked(outgoing)
     person = await find_user(session, user, admin)
     if person is None:
-        raise _refused("no_recipient", "no active agent has this id or address; or no admin is set")
+        detail = "no active agent has this id or address, or no admin is set"
+        raise SendFailedError(_refusal("no_recipient", detail))
     own = user_policies(policies, event, channels)
     notices = choose_notices([event], policies=own, on_duty=(), admin=person, now=now)
     if not notices:
-        raise _refused(*_why_none(person, own, event))
+        raise SendFailedError(_why_none(person, own, event))
     allowed = await _allowed(session, notices, now)
     ticket_id = await _ticket(session, outgoing.context)
     jobs = await insert_notices(
@@ -91,20 +93,23 @@ def _asked(outgoing: Outgoing) -> tuple[str, PolicyEvent]:
     user = context.get("user") or outgoing.recipient
     name = context.get("event") or outgoing.event
     if not isinstance(user, str) or not user:
-        raise _refused("invalid_job", "context.user: expected an agent's id, e-mail or admin")
+        detail = "context.user: expected an agent's id, e-mail or admin"
+        raise SendFailedError(_refusal("invalid_job", detail))
     try:
         return user, PolicyEvent(name)
     except ValueError as error:
-        raise _refused("invalid_job", "context.event: is not known here") from error
+        failure = _refusal("invalid_job", "context.event: is not known here")
+        raise SendFailedError(failure) from error
 
 
-def _why_none(person: Recipient, own: Policies, event: PolicyEvent) -> tuple[str, str]:
+def _why_none(person: Recipient, own: Policies, event: PolicyEvent) -> Failure:
     routes = own[event].routes
     if not routes:
-        return "no_recipient", "policies.yml has no channel for this event that has an account here"
+        detail = "policies.yml names no channel for this event that has an account here"
+        return _refusal("no_recipient", detail)
     if not any(person.addresses(route.channel) for route in routes):
-        return "no_recipient", "the user has no address on the channels of this event"
-    return "turned_off", "the user turned the channels of this event off"
+        return _refusal("no_recipient", "the user has no address on the channels of this event")
+    return _refusal("turned_off", "the user turned the channels of this event off")
 
 
 async def _allowed(
@@ -115,7 +120,7 @@ async def _allowed(
     allowed = tuple(one for one in notices if (one.channel, one.recipient) not in refused)
     if not allowed:
         code = refused[notices[0].channel, notices[0].recipient]
-        raise _refused(code, "no address of the user may be written to")
+        raise SendFailedError(_refusal(code, "no address of the user may be written to"))
     return allowed
 
 
@@ -129,5 +134,5 @@ async def _ticket(session: AsyncSession, context: Mapping[str, Any]) -> uuid.UUI
     return found
 
 
-def _refused(code: str, detail: str) -> SendFailedError:
-    return SendFailedError(Failure(FailureKind.PERMANENT, code, detail=detail))
+def _refusal(code: str, detail: str) -> Failure:
+    return Failure(FailureKind.PERMANENT, code, detail=detail)

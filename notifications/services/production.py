@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from kit.ids import new_id
 from notifications.domain.contract import ContractError, ContractProblem, JobPayload
+from notifications.domain.job_context import OWN_KEYS
 from notifications.domain.jobs import CHANNEL_OF_JOB, Channel, JobName
 from notifications.domain.policies import Policies
 from notifications.domain.recipients import LANGUAGES, Notice
@@ -87,7 +88,17 @@ async def produce(
     if job.channel is None:
         await _insert_for_user(session, job, cause, policies, now)
     else:
-        await _insert_for_channel(session, job, job.channel, cause, policies, now)
+        notice = _notice(job, job.channel, policies)
+        await insert_notices(
+            session,
+            [notice],
+            key=cause,
+            context=dict(job.context),
+            ticket_id=job.ticket_id,
+            now=now,
+            correlation_id=job.correlation_id,
+            enqueued_at=None,
+        )
     row = (await session.scalars(present)).one()
     log.info(
         "notification.produced",
@@ -137,17 +148,10 @@ async def _check_here(
         raise ContractError(*problems)
 
 
-async def _insert_for_channel(
-    session: AsyncSession,
-    job: JobPayload,
-    channel: Channel,
-    cause: str,
-    policies: Policies,
-    now: datetime,
-) -> None:
+def _notice(job: JobPayload, channel: Channel, policies: Policies) -> Notice:
     """To an address that the producer chose: nobody's wishes or quiet hours stand in between."""
     policy = policies[job.event]
-    notice = Notice(
+    return Notice(
         job.event,
         channel,
         job.address,
@@ -156,16 +160,6 @@ async def _insert_for_channel(
         guarantee=policy.guarantee,
         expires=policy.expires,
         digest=policy.digest,
-    )
-    await insert_notices(
-        session,
-        [notice],
-        key=cause,
-        context=dict(job.context),
-        ticket_id=job.ticket_id,
-        now=now,
-        correlation_id=job.correlation_id,
-        enqueued_at=None,
     )
 
 
@@ -207,5 +201,5 @@ def _is_same(row: Notification, job: JobPayload) -> bool:
         return False
     if "source" not in row.context:
         return True
-    own = {"user", "nobody_on_duty", "form", "digest"}
-    return {key: value for key, value in row.context.items() if key not in own} == job.context
+    stored = {key: value for key, value in row.context.items() if key not in OWN_KEYS}
+    return stored == job.context

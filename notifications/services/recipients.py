@@ -54,14 +54,6 @@ async def find_agent(session: AsyncSession, user_id: str) -> Recipient | None:
     return None if row is None else _recipient(row)
 
 
-async def agent_email(session: AsyncSession, agent_id: uuid.UUID | None) -> str | None:
-    """The address of an agent; None for nobody."""
-    if agent_id is None:
-        return None
-    found: str | None = await session.scalar(select(Agent.email).where(Agent.id == agent_id))
-    return found
-
-
 async def find_admin(session: AsyncSession, contact: AdminContact) -> Recipient | None:
     """Where the admin is reached now; None when nowhere.
 

@@ -19,6 +19,7 @@ from ponte.cli import (  # isort: skip  # noqa: F401
     handoff,
     handoff_check,
     nlu,
+    notifications,
     processes,
     quality,
     replay,

@@ -19,6 +19,7 @@ from notifications.api.twilio_webhooks import create_blueprint as twilio_bluepri
 from notifications.domain.jobs import Channel, JobName
 from notifications.policy_file import load_policies
 from notifications.senders.email import EmailSender, SMTPServer, Tls
+from notifications.senders.user import UserSender
 from notifications.senders.whatsapp import WhatsAppSender
 from notifications.services.failures import FailureNotices
 from notifications.services.ports import Reconciler, Sender
@@ -155,8 +156,15 @@ def _push_sender(settings: Settings) -> Sender:
 def make_senders(
     settings: Settings, *, db: Database, http: Poster, clock: Clock
 ) -> dict[JobName, Sender]:
-    """The senders this installation is configured for; says which one is not."""
-    senders: dict[JobName, Sender] = {}
+    """The senders this installation is configured for; says which one is not.
+
+    Raises:
+        PoliciesError: when `notifications/policies.yml` is not usable.
+    """
+    to_user = UserSender(
+        db, load_policies(), admin_contact(settings), configured_channels(settings)
+    )
+    senders: dict[JobName, Sender] = {JobName.NOTIFY_USER: to_user}
     frontend_url = settings.frontend_url
     if settings.smtp_host and settings.smtp_from:
         server = SMTPServer(

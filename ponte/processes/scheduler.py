@@ -22,7 +22,7 @@ from handoff.policy_file import PolicyError
 from handoff.policy_holder import PolicyHolder
 from kit.clock import Clock
 from kit.ids import new_correlation_id
-from notifications.broker import DramatiqJobQueue, make_producer_broker
+from notifications.broker import DramatiqJobQueue, PonteBroker, make_producer_broker
 from notifications.broker.dead_set import RedisDeadSet
 from notifications.broker.inspection import Inspection
 from notifications.domain.jobs import JobName
@@ -32,7 +32,7 @@ from notifications.services.backlog import BacklogMonitor
 from notifications.services.breaker_alerts import BreakerTeller, BreakerWatch
 from notifications.services.dlq_webhook import call_is_due
 from notifications.services.freeing import Freeing
-from notifications.services.ports import JobQueue
+from notifications.services.ports import JobQueue, QueueUnavailableError
 from notifications.services.reconcile import DeadSet
 from notifications.services.relay import Relay
 from notifications.services.sweep import Sweep

@@ -16,10 +16,12 @@ from sqlalchemy import text
 from channels.whatsapp.client import WhatsAppClient
 from handoff.policy_holder import PolicyHolder
 from kit.clock import SystemClock
+from notifications.api.notification_routes import Production
 from notifications.api.pages import notification_pages
 from notifications.api.routes import notification_routes
 from notifications.dead_letter_desk import DeadLetterDesk
 from notifications.domain.jobs import JOB_OF_CHANNEL, JobName
+from notifications.policy_file import load_policies
 from notifications.shared_state.shared_gate import make_gate
 from ponte.processes.content_watch import ContentWatch, quality_watch, runbook_watch
 from ponte.processes.dead_letter_parts import dead_letter_desk
@@ -119,7 +121,8 @@ def make_app(settings: Settings) -> Sanic[Any, Any]:
     )
     harden_the_rest(app, deps=deps)
     dead_letters = _dead_letters(app, settings, db, clock)
-    further = (*training_routes(NluFiles(ROOT)), *notification_routes(dead_letters))
+    production = Production(load_policies(), configured_channels(settings))
+    further = (*training_routes(NluFiles(ROOT)), *notification_routes(dead_letters, production))
     pages = console_blueprints(deps, further=notification_pages(dead_letters))
     for blueprint in (*create_blueprints(deps, further=further), *pages):
         app.blueprint(blueprint)

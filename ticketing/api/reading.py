@@ -27,6 +27,7 @@ _NOT_FOUND_OF = {
     "token_id": "token_not_found",
     "session_id": "session_not_found",
     "sample_id": "sample_not_found",
+    "notification_id": "notification_not_found",
     "entry_id": "dead_letter_not_found",
     "device_id": "device_not_found",
     "address_id": "address_not_found",

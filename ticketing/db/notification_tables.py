@@ -69,8 +69,7 @@ class Notification(Base):
             "ix_notifications_queued",
             "enqueued_at",
             postgresql_where=sql(
-                "state IN ('pending', 'unknown') AND enqueued_at IS NOT NULL"
-                " AND digest_id IS NULL"
+                "state IN ('pending', 'unknown') AND enqueued_at IS NOT NULL AND digest_id IS NULL"
             ),
         ),
         Index(
@@ -85,8 +84,7 @@ class Notification(Base):
             "ix_notifications_untimed",
             "id",
             postgresql_where=sql(
-                "state IN ('pending', 'unknown') AND next_attempt_at IS NULL"
-                " AND digest_id IS NULL"
+                "state IN ('pending', 'unknown') AND next_attempt_at IS NULL AND digest_id IS NULL"
             ),
         ),
         Index(
@@ -264,9 +262,7 @@ class DlqWebhookCall(Base):
     __tablename__ = "dlq_webhook_calls"
     __table_args__ = (
         CheckConstraint("attempts >= 0", name="attempts_are_not_negative"),
-        CheckConstraint(
-            "state IN ('pending', 'sent', 'failed', 'dropped')", name="state_is_known"
-        ),
+        CheckConstraint("state IN ('pending', 'sent', 'failed', 'dropped')", name="state_is_known"),
         Index(
             "ix_dlq_webhook_calls_waiting",
             "next_attempt_at",
@@ -294,9 +290,7 @@ class RecipientAddress(Base):
     __table_args__ = (
         one_of("state", AddressState),
         CheckConstraint("strikes >= 0", name="strikes_are_not_negative"),
-        CheckConstraint(
-            "channel IN ('email', 'whatsapp', 'sms', 'push')", name="channel_is_known"
-        ),
+        CheckConstraint("channel IN ('email', 'whatsapp', 'sms', 'push')", name="channel_is_known"),
     )
 
     channel: Mapped[str] = mapped_column(primary_key=True)

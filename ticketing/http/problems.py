@@ -104,6 +104,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "privacy_job_not_found": (404, "There is no such export or erasure"),
     "export_not_found": (404, "There is no such finished export"),
     "candidate_not_found": (404, "There is no such candidate"),
+    "notification_not_found": (404, "There is no such notice"),
     "dead_letter_not_found": (404, "There is no such dead letter"),
     "device_not_found": (404, "There is no such device"),
     "address_not_found": (404, "There is no such address of a recipient"),

@@ -100,6 +100,22 @@ def test_what_the_threads_still_have_is_not_put_back_even_by_the_next_consumer(
     assert acks(broker) == 0
 
 
+def test_a_full_pool_goes_on_to_say_that_it_lives(
+    broker: PonteBroker, consumer: ReadyConsumer
+) -> None:
+    put_in(broker, 6)
+    for _ in range(4):
+        next(consumer)
+    heartbeats = f"{NAMESPACE}:__heartbeats__"
+    broker.client.zadd(heartbeats, {broker.broker_id: 1})
+
+    assert next(consumer) is None
+
+    score: Any = broker.client.zscore(heartbeats, broker.broker_id)
+    assert score > 1
+    assert waiting(broker) == 2
+
+
 def test_an_end_puts_back_what_was_fetched_and_not_handed_out(
     broker: PonteBroker, consumer: ReadyConsumer
 ) -> None:

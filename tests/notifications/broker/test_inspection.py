@@ -34,9 +34,9 @@ async def test_what_waits_is_in_flight_and_is_dead_is_counted_by_queue(redis_url
     assert other.oldest_age is not None
     assert other.oldest_age > timedelta(days=1)
     text = exposition().decode()
-    assert f'ponte_jobs{{queue="{QUEUE}",status="waiting"}} 2.0' in text
-    assert f'ponte_jobs{{queue="{QUEUE}",status="in_flight"}} 1.0' in text
-    assert f'ponte_jobs{{queue="{QUEUE}",status="dead"}} 1.0' in text
+    assert f'ponte_job_messages{{queue="{QUEUE}",status="waiting"}} 2.0' in text
+    assert f'ponte_job_messages{{queue="{QUEUE}",status="in_flight"}} 1.0' in text
+    assert f'ponte_job_messages{{queue="{QUEUE}",status="dead"}} 1.0' in text
     broker.close()
 
 

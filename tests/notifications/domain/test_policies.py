@@ -80,6 +80,24 @@ def test_what_cannot_wait_goes_by_whatsapp_sms_and_push(event: str) -> None:
     assert channels >= {Channel.WHATSAPP, Channel.SMS, Channel.PUSH}
 
 
+def test_a_route_may_name_another_way_that_stands_in_for_a_channel_without_a_sender() -> None:
+    route = {"to": "admin", "channel": "whatsapp", "else": "sms"}
+    document = changed(lambda d: set_route(d, **route))
+
+    policies = parse_policies(document)
+
+    opened = PolicyEvent.TICKET_OPENED
+    both = Route(Audience.ADMIN, Channel.WHATSAPP, Channel.SMS)
+    assert policies[opened].routes == (both,)
+    for channels, usable in (
+        ({Channel.WHATSAPP, Channel.SMS}, (both,)),
+        ({Channel.WHATSAPP}, (Route(Audience.ADMIN, Channel.WHATSAPP),)),
+        ({Channel.SMS}, (Route(Audience.ADMIN, Channel.SMS),)),
+        ({Channel.EMAIL}, ()),
+    ):
+        assert by_channels(policies, channels)[opened].routes == usable
+
+
 def set_route(document: Any, **route: Any) -> None:
     document["events"]["ticket-opened"]["notify"] = [route]
 
@@ -121,6 +139,18 @@ def set_route(document: Any, **route: Any) -> None:
         (
             lambda d: d["events"]["ticket-opened"].update(digest=10),
             "events.ticket-opened.digest: expected a time such as",
+        ),
+        (
+            lambda d: d["events"]["ticket-opened"].update(expires="5m", digest="10m"),
+            "events.ticket-opened.digest: expected less than expires (300s), got '10m'",
+        ),
+        (
+            lambda d: set_route(d, to="admin", channel="sms", **{"else": "fax"}),
+            "notify[0].else: expected one of email, whatsapp, sms, push, got 'fax'",
+        ),
+        (
+            lambda d: set_route(d, to="admin", channel="sms", **{"else": "sms"}),
+            "notify[0].else: expected another channel than sms",
         ),
         (
             lambda d: d["events"]["ticket-opened"].update(expires="31d"),

@@ -8,6 +8,7 @@ import pytest
 
 from notifications.domain.events import PolicyEvent
 from notifications.domain.jobs import Channel
+from notifications.domain.policies import Audience, Policy, Route
 from notifications.domain.quiet_hours import QuietHours
 from notifications.domain.recipients import (
     Holder,
@@ -105,6 +106,31 @@ def test_an_agent_is_written_to_in_a_language_they_speak(languages: Any, expecte
 NIGHT = datetime(2026, 3, 10, 5, 0, tzinfo=UTC)  # 02:00 in São Paulo
 MORNING = datetime(2026, 3, 10, 10, 0, tzinfo=UTC)
 QUIET = QuietHours(time(22), time(7))
+
+
+def by_whatsapp_else_sms(person: Recipient, *refused: Any) -> Any:
+    route = Route(Audience.ON_DUTY_AGENTS, Channel.WHATSAPP, Channel.SMS)
+    policy = Policy(urgent=False, routes=(route,))
+    notices = choose_notices(
+        [PolicyEvent.TICKET_OPENED],
+        policies={PolicyEvent.TICKET_OPENED: policy},
+        on_duty=[person],
+        admin=None,
+        refused=refused,
+    )
+    return [notice.channel for notice in notices]
+
+
+def test_the_other_way_is_taken_where_the_first_cannot_reach_and_not_where_it_is_unwanted() -> None:
+    ana = replace(ANA, phone=PHONE)
+    no_whatsapp = replace(ana, channels={"ticket-opened": frozenset({Channel.SMS})})
+    refused = (Channel.WHATSAPP, PHONE)
+
+    assert by_whatsapp_else_sms(ana) == [Channel.WHATSAPP]
+    assert by_whatsapp_else_sms(ana, refused) == [Channel.SMS]
+    assert by_whatsapp_else_sms(ana, refused, (Channel.SMS, PHONE)) == []
+    assert by_whatsapp_else_sms(no_whatsapp) == []
+    assert by_whatsapp_else_sms(ANA) == []
 
 
 def at_night(*people: Recipient, event: Any = PolicyEvent.TICKET_OPENED) -> Any:

@@ -54,7 +54,7 @@ async def test_there_is_a_sender_for_what_is_configured(
     async with httpx.AsyncClient() as http:
         senders = make_senders(settings(**environment), db=world.db, http=http, clock=world.clock)
 
-    assert set(senders) == names
+    assert set(senders) == names | {JobName.NOTIFY_USER}
     assert {
         JOB_OF_CHANNEL[found] for found in configured_channels(settings(**environment))
     } == names

@@ -167,6 +167,42 @@ async def test_who_gets_a_ticket_is_told_and_who_gave_it_is_not(world: World) ->
     ]
 
 
+async def test_who_did_it_is_told_on_no_channel(world: World) -> None:
+    queue = await world.make_queue("n1")
+    ana = await world.make_agent("ana@example.com", queue)
+    bia = await world.make_agent("bia@example.com", queue)
+    async with world.db.transaction() as session:
+        for agent, phone in ((ana, "+5511911111111"), (bia, "+5511922222222")):
+            wishes = Wishes(phone=phone, channels={}, quiet_from=None, quiet_to=None)
+            await save_preferences(session, agent.id, wishes, now=world.clock.now())
+    ticket = await world.make_ticket(queue)
+    event = await world.make_event(
+        ticket, "ticket.escalated", from_level="N1", actor=f"agent:{ana.id}"
+    )
+
+    await spread(world, event, AdminContact())
+
+    assert [(row.job_name, row.recipient) for row in await world.notifications()] == [
+        ("send-email", "bia@example.com"),
+        ("send-whatsapp", "+5511922222222"),
+    ]
+
+
+async def test_when_nobody_may_be_written_to_a_row_says_so(
+    world: World,
+) -> None:
+    queue = await world.make_queue("n1")
+    await world.make_agent("nao@example.com", queue)
+    async with world.db.transaction() as session:
+        await opt_out(session, Channel.EMAIL, "nao@example.com", code="test", now=world.clock.now())
+    event = await world.make_event(await world.make_ticket(queue))
+
+    await spread(world, event, AdminContact())
+
+    [row] = await world.notifications()
+    assert (row.state, row.error["code"]) == ("dropped", "no_recipient")
+
+
 async def test_a_priority_that_falls_tells_nobody_and_is_published(world: World) -> None:
     event = await world.make_event(await world.make_ticket(), "ticket.priority_changed")
 
