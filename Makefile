@@ -60,6 +60,7 @@ bench: ## measure Ponte beside its peers: turns, clocks, a million tickets, unde
 	@$(PY) -m benchmarks.turns
 	@$(PY) -m benchmarks.sla
 	@$(PY) -m benchmarks.tickets
+	@$(PY) -m benchmarks.notifications
 	@$(PY) -m benchmarks.nlu
 
 faults: ## break everything ten times each, count what was lost or doubled, write docs/reliability.md (takes hours)

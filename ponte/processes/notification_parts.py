@@ -17,6 +17,7 @@ from kit.clock import Clock
 from notifications.api.twilio_webhooks import TwilioWebhookDeps
 from notifications.api.twilio_webhooks import create_blueprint as twilio_blueprint
 from notifications.domain.jobs import Channel, JobName
+from notifications.domain.policies import by_channels
 from notifications.policy_file import load_policies
 from notifications.senders.email import EmailSender, SMTPServer, Tls
 from notifications.senders.user import UserSender
@@ -48,7 +49,8 @@ def failure_notices(settings: Settings) -> FailureNotices:
         PoliciesError: when `notifications/policies.yml` is not usable.
     """
     return FailureNotices(
-        policies=load_policies(),
+        # By a channel without an account a notice about a failure would only be the next one.
+        policies=by_channels(load_policies(), configured_channels(settings)),
         admin=admin_contact(settings),
         recipient_key=settings.privacy_key,
     )

@@ -75,8 +75,8 @@ def test_wrong_use_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:
 
 AGENT = """
 INSERT INTO agents (id, email, name, password_hash, role, active, on_duty, languages, created_at,
-  levels, skills, scoped_to_teams)
-VALUES (%(id)s, %(email)s, 'x', '-', 'agent', true, true, '{pt}', %(at)s, '{}', '{}', false)
+  levels, skills, scoped_to_teams, failed_logins)
+VALUES (%(id)s, %(email)s, 'x', '-', 'agent', true, true, '{pt}', %(at)s, '{}', '{}', false, 0)
 """
 WISHES = """
 INSERT INTO notification_preferences (agent_id, phone, channels, time_zone, updated_at)

@@ -323,12 +323,23 @@ async def test_a_retry_that_would_come_too_late_is_given_up_now(
     assert (entry.reason, entry.error_code) == ("expired", "smtp_451")
 
 
-async def test_a_recipient_that_refuses_gets_nothing(
-    world: World, fake_sender: type[FakeSender]
+@pytest.mark.parametrize(
+    ("refused", "written"),
+    [
+        ("ana@example.com", "ana@example.com"),
+        ("ana@example.com", "ANA@Example.com"),
+        ("ANA@Example.com", "ana@example.com"),
+        ("ana@example.com", "\u00a0 ana@example.com\n"),
+        ("\u00e1na@example.com", "\u00c1NA@example.com"),
+        ("\u0130@example.com", "\u0130@example.com"),
+    ],
+)
+async def test_a_recipient_that_refuses_gets_nothing_however_the_address_is_spelt(
+    world: World, fake_sender: type[FakeSender], refused: str, written: str
 ) -> None:
-    notification_id = await world.make_notification(recipient="ana@example.com")
+    notification_id = await world.make_notification(recipient=written)
     async with world.db.transaction() as session:
-        await opt_out(session, Channel.EMAIL, "ana@example.com", code="stop", now=world.clock.now())
+        await opt_out(session, Channel.EMAIL, refused, code="stop", now=world.clock.now())
     sender = fake_sender()
 
     await world.deliverer(sender).deliver(notification_id, EMAIL)

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from kit.ids import new_id
+from notifications.domain.contract import parse_job
 from notifications.domain.failure import Failure, FailureKind, SendFailedError
 from notifications.domain.jobs import Channel, JobName
 from notifications.policy_file import load_policies
@@ -19,8 +20,10 @@ from notifications.senders.user import UserSender
 from notifications.services.addresses import opt_out
 from notifications.services.ports import Accepted, Outgoing
 from notifications.services.preferences import Wishes, add_device, save_preferences
+from notifications.services.production import produce
 from notifications.services.recipients import AdminContact
-from tests.notifications.conftest import ADMIN, ADMIN_EMAIL, ADMIN_PHONE, World
+from notifications.services.sweep import sweep
+from tests.notifications.conftest import ADMIN, ADMIN_EMAIL, ADMIN_PHONE, FakeSender, World
 from ticketing.db.engine import Database
 from ticketing.db.tables import Agent, Notification
 
@@ -304,3 +307,38 @@ async def test_a_database_that_is_away_is_tried_again(world: World) -> None:
     failure: Failure = failed.value.failure
     assert (failure.kind, failure.code) == (FailureKind.TRANSIENT, "database")
     await away.close()
+
+
+async def test_from_the_producer_to_the_mail(world: World) -> None:
+    """What was taken is found by the sweep, expanded, found again, and sent."""
+    await world.make_agent("ana@example.com")
+    async with world.db.transaction() as session:
+        taken = await produce(
+            session,
+            parse_job(
+                {
+                    "job_name": "notify-user",
+                    "user": "ana@example.com",
+                    "context": WORDS,
+                    "correlation_id": "c-1",
+                    "idempotency_key": "k-1",
+                }
+            ),
+            producer="agent:1",
+            policies=load_policies(),
+            channels=frozenset(Channel),
+            now=world.clock.now(),
+        )
+    mail = FakeSender()
+    senders = {JobName.NOTIFY_USER: sender(world), JobName.SEND_EMAIL: mail}
+    deliverer = world.deliverer(mail, senders=senders)
+    for _ in range(2):
+        world.queue.jobs.clear()
+        await sweep(world.db, world.queue, now=world.clock.now())
+        for one in world.queue.jobs:
+            await deliverer.deliver(one.notification_id, JobName(one.job_name))
+
+    (sent,) = mail.sent
+    assert (sent.recipient, sent.context["title"]) == ("ana@example.com", WORDS["title"])
+    assert (await world.notification(taken.id)).state == "sent"
+    assert [row.state for row in await made(world)] == ["sent"]
