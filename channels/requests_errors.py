@@ -10,17 +10,28 @@ import ssl
 from requests import exceptions as failed
 from urllib3 import exceptions as below
 
-_NOT_CONNECTED = (below.NewConnectionError, below.ConnectTimeoutError, below.ProxyError)
+_NOT_CONNECTED = (below.NewConnectionError, below.ConnectTimeoutError)
+_TUNNEL_REFUSED = "Tunnel connection failed"
+"""How `http.client` words it that a proxy answered CONNECT with a refusal."""
 
 
 def was_not_written(error: BaseException) -> bool:
-    """Whether no byte of the request can have reached the server: there was no connection."""
-    if isinstance(error, failed.ConnectTimeout | failed.ProxyError):
+    """Whether no byte of the request can have reached the server: there was no connection.
+
+    `ProxyError` alone says nothing: urllib3 2 makes one of every connection by a proxy that broke,
+    also of one that broke after the request was written, because `http.client` had closed it by
+    then and a closed connection no longer knows that it reached its proxy.
+    """
+    if isinstance(error, failed.ConnectTimeout):
         return True
     if isinstance(error, failed.ReadTimeout):
         return False
-    return any(isinstance(cause, _NOT_CONNECTED) for cause in _causes(error)) or bad_certificate(
-        error
+    return any(_before_writing(cause) for cause in _causes(error)) or bad_certificate(error)
+
+
+def _before_writing(cause: BaseException) -> bool:
+    return isinstance(cause, _NOT_CONNECTED) or (
+        isinstance(cause, OSError) and str(cause).startswith(_TUNNEL_REFUSED)
     )
 
 

@@ -91,11 +91,17 @@ async def explain_notices(
     """
     on_duty = await on_duty_agents(session, queue_key)
     chief = await find_admin(session, admin)
+    people = [*on_duty, *([] if chief is None else [chief])]
+    names = _names(people)
+    refused = await refusals(session, names.keys(), now=now)
     notices = choose_notices(
-        [event], policies=by_channels(policies, channels), on_duty=on_duty, admin=chief, now=now
+        [event],
+        policies=by_channels(policies, channels),
+        on_duty=on_duty,
+        admin=chief,
+        now=now,
+        refused=refused.keys(),
     )
-    refused = await refusals(session, {(one.channel, one.recipient) for one in notices}, now=now)
-    names = _names((*on_duty, *([] if chief is None else [chief])))
     told = tuple(
         Told(
             names.get((one.channel, one.recipient), "admin"),
@@ -106,7 +112,6 @@ async def explain_notices(
             one.nobody_on_duty,
         )
         for one in notices
-        if (one.channel, one.recipient) not in refused
     )
     reasons = _Reasons(event, channels, on_duty, chief, notices, refused)
     left_out = reasons.of(policies[event])
@@ -161,11 +166,8 @@ class _Reasons:
         addresses = person.addresses(channel)
         if not addresses:
             return ["no_address"]
+        codes = {code for address in addresses if (code := self.refused.get((channel, address)))}
         chosen = {one.recipient for one in self.notices if one.channel is channel}
-        if not chosen & set(addresses):
+        if not codes and not chosen & set(addresses):
             return ["turned_off"]
-        return [
-            self.refused[channel, address]
-            for address in addresses
-            if (channel, address) in self.refused
-        ]
+        return sorted(codes)

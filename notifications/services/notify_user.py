@@ -7,7 +7,7 @@ twice: whatever dies, the job is simply done again.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -20,8 +20,8 @@ from notifications.domain.failure import Failure, FailureKind, SendFailedError
 from notifications.domain.job_context import OWN_KEYS
 from notifications.domain.jobs import Channel
 from notifications.domain.occasions import PolicyEvent
-from notifications.domain.policies import Audience, Policies, Route, by_channels
-from notifications.domain.recipients import Notice, Recipient, choose_notices
+from notifications.domain.policies import Audience, Policies, Policy, Route, by_channels
+from notifications.domain.recipients import Recipient, choose_notices
 from notifications.services.addresses import refusals
 from notifications.services.notices import insert_notices
 from notifications.services.ports import Outgoing
@@ -37,8 +37,10 @@ def user_policies(
     `choose_notices` reads the person as the admin, the one audience that is one person.
     """
     usable = by_channels({event: policies[event]}, channels)[event]
-    ways = dict.fromkeys(route.channel for route in usable.routes)
-    return {event: replace(usable, routes=tuple(Route(Audience.ADMIN, way) for way in ways))}
+    ways: dict[Channel, Route] = {}
+    for route in usable.routes:
+        ways.setdefault(route.channel, replace(route, to=Audience.ADMIN))
+    return {event: replace(usable, routes=tuple(ways.values()))}
 
 
 async def find_user(session: AsyncSession, user: str, admin: AdminContact) -> Recipient | None:
@@ -70,14 +72,16 @@ async def expand(
         detail = "no active agent has this id or address, or no admin is set"
         raise SendFailedError(_refusal("no_recipient", detail))
     own = user_policies(policies, event, channels)
-    notices = choose_notices([event], policies=own, on_duty=(), admin=person, now=now)
+    refused = await refusals(session, addresses_of(person), now=now)
+    notices = choose_notices(
+        [event], policies=own, on_duty=(), admin=person, now=now, refused=refused.keys()
+    )
     if not notices:
-        raise SendFailedError(_why_none(person, own, event))
-    allowed = await _allowed(session, notices, now)
+        raise SendFailedError(_why_none(person, own[event], event, refused))
     ticket_id = await _ticket(session, outgoing.context)
     jobs = await insert_notices(
         session,
-        allowed,
+        notices,
         key=f"notify-user:{outgoing.notification_id}",
         context={key: value for key, value in outgoing.context.items() if key not in OWN_KEYS},
         ticket_id=ticket_id,
@@ -102,26 +106,36 @@ def _asked(outgoing: Outgoing) -> tuple[str, PolicyEvent]:
         raise SendFailedError(failure) from error
 
 
-def _why_none(person: Recipient, own: Policies, event: PolicyEvent) -> Failure:
-    routes = own[event].routes
-    if not routes:
+def addresses_of(person: Recipient) -> set[tuple[Channel, str]]:
+    """Every address of somebody, with its channel."""
+    return {(channel, address) for channel in Channel for address in person.addresses(channel)}
+
+
+def _why_none(
+    person: Recipient,
+    policy: Policy,
+    event: PolicyEvent,
+    refused: Mapping[tuple[Channel, str], str],
+) -> Failure:
+    ways = dict.fromkeys(
+        way for route in policy.routes for way in (route.channel, route.otherwise) if way
+    )
+    if not ways:
         detail = "policies.yml names no channel for this event that has an account here"
         return _refusal("no_recipient", detail)
-    if not any(person.addresses(route.channel) for route in routes):
+    there = [way for way in ways if person.addresses(way)]
+    if not there:
         return _refusal("no_recipient", "the user has no address on the channels of this event")
+    wanted = [way for way in there if policy.urgent or person.wants(event.value, way)]
+    codes = [
+        refused[way, address]
+        for way in wanted
+        for address in person.addresses(way)
+        if (way, address) in refused
+    ]
+    if codes:
+        return _refusal(codes[0], "no address of the user may be written to")
     return _refusal("turned_off", "the user turned the channels of this event off")
-
-
-async def _allowed(
-    session: AsyncSession, notices: Sequence[Notice], now: datetime
-) -> tuple[Notice, ...]:
-    """The notices whose addresses may be written to, at least one."""
-    refused = await refusals(session, {(one.channel, one.recipient) for one in notices}, now=now)
-    allowed = tuple(one for one in notices if (one.channel, one.recipient) not in refused)
-    if not allowed:
-        code = refused[notices[0].channel, notices[0].recipient]
-        raise SendFailedError(_refusal(code, "no address of the user may be written to"))
-    return allowed
 
 
 async def _ticket(session: AsyncSession, context: Mapping[str, Any]) -> uuid.UUID | None:

@@ -120,7 +120,11 @@ def _event(name: str) -> PolicyEvent:
 
 
 def _words(policy: Policy) -> str:
-    ways = ", ".join(f"{route.to.value} by {route.channel.value}" for route in policy.routes)
+    ways = ", ".join(
+        f"{route.to.value} by {route.channel.value}"
+        + ("" if route.otherwise is None else f" (else {route.otherwise.value})")
+        for route in policy.routes
+    )
     parts = [ways or "nobody", f"expires {_time(policy.expires)}"]
     if policy.urgent:
         parts.insert(0, "urgent")
@@ -146,7 +150,10 @@ def _policy(policy: Policy) -> dict[str, Any]:
     digest = policy.digest
     return {
         "urgent": policy.urgent,
-        "notify": [{"to": route.to, "channel": route.channel} for route in policy.routes],
+        "notify": [
+            {"to": route.to, "channel": route.channel, "else": route.otherwise}
+            for route in policy.routes
+        ],
         "guarantee": policy.guarantee,
         "expires_seconds": int(policy.expires.total_seconds()),
         "digest_seconds": None if digest is None else int(digest.total_seconds()),

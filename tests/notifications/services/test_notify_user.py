@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import time, timedelta
 from typing import Any
 
@@ -15,6 +16,8 @@ from kit.ids import new_id
 from notifications.domain.contract import parse_job
 from notifications.domain.failure import Failure, FailureKind, SendFailedError
 from notifications.domain.jobs import Channel, JobName
+from notifications.domain.occasions import PolicyEvent
+from notifications.domain.policies import Audience, Route
 from notifications.policy_file import load_policies
 from notifications.senders.user import UserSender
 from notifications.services.addresses import opt_out
@@ -208,6 +211,32 @@ async def test_an_address_that_said_no_is_left_out(world: World) -> None:
     await deliver(world, await job(world))
 
     assert await addresses(world) == EVERYWHERE - {("send-whatsapp", PHONE)}
+
+
+async def test_the_other_way_of_a_route_takes_the_place_of_an_address_that_said_no(
+    world: World,
+) -> None:
+    await reachable(world)
+    async with world.db.transaction() as session:
+        await opt_out(session, Channel.WHATSAPP, PHONE, code="131050", now=world.clock.now())
+    routes = (
+        Route(Audience.HOLDER, Channel.WHATSAPP, Channel.SMS),
+        Route(Audience.ADMIN, Channel.WHATSAPP),
+    )
+    policies = load_policies()
+    policies[PolicyEvent.USER_NOTICE] = replace(policies[PolicyEvent.USER_NOTICE], routes=routes)
+
+    await deliver(world, await job(world), replace(sender(world), policies=policies))
+
+    assert await addresses(world) == {("send-sms", PHONE)}
+
+
+async def test_an_urgent_event_reaches_also_who_turned_it_off(world: World) -> None:
+    await reachable(world, channels={"breaker-alert": []})
+
+    await deliver(world, await job(world, event="breaker-alert"))
+
+    assert await addresses(world) == EVERYWHERE | {("send-sms", PHONE)}
 
 
 async def test_a_channel_without_an_account_is_left_out(world: World) -> None:

@@ -570,6 +570,7 @@ async def test_an_alert_reaches_whoever_has_the_ticket_and_the_admin(
         ("send-email", "ana@example.com"),
         ("send-email", "chefe@example.com"),
         ("send-whatsapp", "+5511912345678"),
+        ("send-sms", "+5511912345678"),
     }
     assert {(row.event, row.context["source"]) for row in notices} == {("sla-alert", "sla-monitor")}
     text = render("sla-alert", notices[0].context, language="pt", frontend_url="http://x").text
