@@ -8,7 +8,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    BindParameter,
+    ColumnElement,
+    Uuid,
+    all_,
+    any_,
+    bindparam,
+    func,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -96,7 +108,7 @@ async def fan_out_all(
         events = (
             await session.scalars(
                 select(OutboxEvent)
-                .where(OutboxEvent.id.in_(list(event_ids)), OutboxEvent.published_at.is_(None))
+                .where(_is_one_of(event_ids), OutboxEvent.published_at.is_(None))
                 .order_by(OutboxEvent.id)
                 .with_for_update(skip_locked=True)
             )
@@ -113,10 +125,25 @@ async def fan_out_all(
         for plan in plans:
             if plan.unreached:
                 await _note_unreached(session, plan.happening, now)
-            plan.happening.event.published_at = now
+        published = tuple(plan.happening.event.id for plan in plans)
+        await session.execute(
+            update(OutboxEvent)
+            .where(_is_one_of(published))
+            .values(published_at=now)
+            .execution_options(synchronize_session=False)
+        )
     if plans:
         log.info("outbox.published", count=len(plans), jobs=len(jobs))
-    return FannedOut(jobs, tuple(plan.happening.event.id for plan in plans), refused)
+    return FannedOut(jobs, published, refused)
+
+
+def _is_one_of(event_ids: Sequence[uuid.UUID]) -> ColumnElement[bool]:
+    return OutboxEvent.id == any_(_array(event_ids))
+
+
+def _array(ids: Collection[uuid.UUID]) -> BindParameter[Sequence[uuid.UUID]]:
+    """As one value: `IN` would make a statement of its own for every number of ids."""
+    return bindparam(None, list(ids), type_=ARRAY(Uuid()))
 
 
 async def _read(
@@ -153,7 +180,7 @@ async def waiting_events(
         .limit(limit)
     )
     if without:
-        query = query.where(OutboxEvent.id.not_in(without))
+        query = query.where(OutboxEvent.id != all_(_array(without)))
     return tuple(await session.scalars(query))
 
 

@@ -115,7 +115,7 @@ class Relay:
         for event_id, error in done.refused.items():
             self._stand_aside(event_id, str(error))
         now = self.clock.now()
-        for event_id in batch:
+        for event_id in set(batch).difference(done.published):
             # When another relay has it locked it is still unpublished: do not meet it again at
             # once.
             self._held.setdefault(event_id, now + timedelta(seconds=1))
