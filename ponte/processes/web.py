@@ -45,7 +45,7 @@ from ponte.processes.wiring import (
     until_done,
 )
 from ponte.settings import Settings
-from ticketing.api.app import Deps, create_blueprints
+from ticketing.api.app import Deps, answer_what_is_too_large, create_blueprints
 from ticketing.api.health import create_blueprint as health_blueprint
 from ticketing.api.metrics import create_blueprint as metrics_blueprint
 from ticketing.api.webhooks import WebhookDeps
@@ -120,6 +120,7 @@ def make_app(settings: Settings) -> Sanic[Any, Any]:
         quality=engines.quality.holder,
     )
     harden_the_rest(app, deps=deps)
+    answer_what_is_too_large(app)
     dead_letters = _dead_letters(app, settings, db, clock)
     production = Production(load_policies(), configured_channels(settings))
     further = (*training_routes(NluFiles(ROOT)), *notification_routes(dead_letters, production))

@@ -8,9 +8,11 @@ from typing import Any
 
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from sanic import Blueprint, HTTPResponse, Request
+from sanic import Blueprint, HTTPResponse, Request, Sanic
+from sanic.exceptions import PayloadTooLarge
 from sanic.response import html, raw
 
+from kit.ids import new_correlation_id
 from ticketing.api.calls import Route
 from ticketing.api.dispatch import Dispatcher, Rates
 from ticketing.api.openapi import PREFIX, openapi_document
@@ -20,7 +22,7 @@ from ticketing.http.deps import Deps
 from ticketing.http.desk import Desk
 from ticketing.http.problems import CODES, Problem, respond
 
-__all__ = ["Deps", "create_blueprints"]
+__all__ = ["Deps", "answer_what_is_too_large", "create_blueprints"]
 
 AnyRequest = Request[Any, Any]
 
@@ -58,6 +60,24 @@ def create_blueprints(
 
     blueprint.middleware(harden, "response")
     return [blueprint]
+
+
+def answer_what_is_too_large(app: Sanic[Any, Any]) -> None:
+    """Make it a problem document too when a request is refused before any route is chosen.
+
+    Sanic reads no further when address and headers are longer than `REQUEST_MAX_HEADER_SIZE`, or
+    the body than `REQUEST_MAX_SIZE`.
+    """
+
+    async def refuse(_request: AnyRequest, error: PayloadTooLarge) -> HTTPResponse:
+        config = app.config
+        detail = (
+            f"address and headers: expected at most {config.REQUEST_MAX_HEADER_SIZE} bytes, "
+            f"body: at most {config.REQUEST_MAX_SIZE} bytes ({error})"
+        )
+        return respond(Problem("too_large", detail), instance=new_correlation_id())
+
+    app.exception(PayloadTooLarge)(refuse)
 
 
 def _add(

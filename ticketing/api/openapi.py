@@ -17,10 +17,10 @@ from ticketing.http.problems import CODES, Problem
 
 PREFIX = "/api/v1"
 _REF = "#/components/schemas/{model}"
-_GENERAL = ("invalid_request", "invalid_value", "rate_limited", "internal_error")
+_GENERAL = ("invalid_request", "invalid_value", "too_large", "rate_limited", "internal_error")
 _PUBLIC = ("csrf_failed",)
 _WITH_LOGIN = ("unauthenticated", "role_not_allowed", "csrf_failed")
-_WITH_BODY = ("invalid_json", "too_large", "unsupported_media_type")
+_WITH_BODY = ("invalid_json", "unsupported_media_type")
 _WITH_KEY = ("request_in_progress", "answer_lost", "idempotency_key_reused")
 _WITH_VERSION = ("precondition_failed",)
 

@@ -133,7 +133,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "team_in_use": (409, "The team is in use"),
     "too_many_tokens": (409, "There are too many tokens"),
     "precondition_failed": (412, "The ticket is not as If-Match wants it"),
-    "too_large": (413, "The body is too large"),
+    "too_large": (413, "The request is too large"),
     "unsupported_media_type": (415, "The body must be application/json"),
     "invalid_value": (422, "A value is not allowed"),
     "idempotency_key_reused": (422, "The idempotency key belongs to another request"),

@@ -33,7 +33,7 @@ from kit.clock import FakeClock
 from ponte.embedded.postgres import EmbeddedPostgres
 from tests.conftest import create_all
 from tests.ticketing.desk import PASSWORD, make_desk
-from ticketing.api.app import create_blueprints
+from ticketing.api.app import answer_what_is_too_large, create_blueprints
 from ticketing.api.dispatch import Rates
 from ticketing.api.openapi import openapi_document
 from ticketing.api.routes import ROUTES
@@ -128,6 +128,7 @@ class _Server(threading.Thread):
             "queue_id": str(ticket.queue_id),
         }
         app: Sanic[Any, Any] = Sanic("api-schemathesis", configure_logging=False)
+        answer_what_is_too_large(app)
         fast = Rate(burst=10**9, every=timedelta(microseconds=1))
         for blueprint in create_blueprints(desk.deps, rates=Rates(fast, fast, fast)):
             app.blueprint(blueprint)

@@ -21,7 +21,7 @@ from notifications.api.routes import notification_routes
 from ponte.processes.simulator_proxy import create_blueprint as simulator_blueprint
 from ponte.processes.wiring import ROOT
 from tests.ticketing.desk import Desk
-from ticketing.api.app import create_blueprints
+from ticketing.api.app import answer_what_is_too_large, create_blueprints
 from ticketing.api.calls import Route
 from ticketing.api.dispatch import Rates
 from ticketing.api.health import create_blueprint as health_blueprint
@@ -70,6 +70,7 @@ def make_whole_app(deps: Deps) -> Sanic[Any, Any]:
     app.blueprint(metrics_blueprint("m" * 16))
     app.blueprint(webhook_blueprint(webhooks))
     browser.harden_the_rest(app, deps=deps)
+    answer_what_is_too_large(app)
     further = (*training_routes(NluFiles(ROOT)), *notification_routes())
     rates = Rates(_MANY, _MANY, _MANY)
     for blueprint in (
