@@ -111,6 +111,7 @@ def upgrade() -> None:
         sa.Column("strikes", sa.SmallInteger(), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_inbound_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "channel IN ('email', 'whatsapp', 'sms', 'push')", name="channel_is_known"
         ),
@@ -245,6 +246,9 @@ def upgrade() -> None:
     op.add_column(
         "notifications",
         sa.Column("guarantee", sa.Text(), server_default="at-least-once", nullable=False),
+    )
+    op.add_column(
+        "notifications", sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True)
     )
     op.add_column(
         "notifications", sa.Column("deferrals", sa.Integer(), server_default="0", nullable=False)
@@ -445,6 +449,7 @@ def downgrade() -> None:
     op.drop_column("notifications", "reprocess_count")
     op.drop_column("notifications", "lost_workers")
     op.drop_column("notifications", "deferrals")
+    op.drop_column("notifications", "acknowledged_at")
     op.drop_column("notifications", "guarantee")
     op.drop_column("notifications", "urgent")
     op.drop_column("notifications", "payload_version")

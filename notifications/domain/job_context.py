@@ -20,7 +20,7 @@ LONGEST_CONTEXT = 16 * 1024
 DEEPEST_CONTEXT = 5
 """Levels. Facts lie in one, texts by language in two."""
 
-OWN_KEYS = frozenset({"digest", "event", "form", "nobody_on_duty", "user"})
+OWN_KEYS = frozenset({"acknowledge", "digest", "event", "form", "nobody_on_duty", "user"})
 """Keys of a context that Ponte writes itself."""
 
 

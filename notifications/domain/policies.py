@@ -62,6 +62,7 @@ class Policy:
         expires: How long after the event a notice is of use.
         digest: Notices to one recipient that follow within this time are told together; None: each
             by itself.
+        acknowledge: On WhatsApp the notice carries a button that says it was received.
     """
 
     urgent: bool
@@ -69,6 +70,7 @@ class Policy:
     guarantee: DeliveryGuarantee = DeliveryGuarantee.AT_LEAST_ONCE
     expires: timedelta = DEFAULT_LIFETIME
     digest: timedelta | None = None
+    acknowledge: bool = False
 
 
 Policies = Mapping[PolicyEvent, Policy]
@@ -134,11 +136,9 @@ def parse_policies(document: object) -> dict[PolicyEvent, Policy]:
 
 
 def _policy(value: object, place: str, problems: list[str]) -> Policy:
-    known = {"urgent", "notify", "guarantee", "expires", "digest"}
+    known = {"urgent", "notify", "guarantee", "expires", "digest", "acknowledge"}
     fields = _mapping(value, place, known, problems)
-    urgent = fields.get("urgent", False)
-    if not isinstance(urgent, bool):
-        problems.append(f"{place}.urgent: expected true or false, got {urgent!r}")
+    urgent, acknowledge = (_truth(fields, name, place, problems) for name in _TRUTHS)
     guarantee = DeliveryGuarantee.AT_LEAST_ONCE
     if "guarantee" in fields:
         given = _member(DeliveryGuarantee, fields["guarantee"], f"{place}.guarantee", problems)
@@ -154,7 +154,7 @@ def _policy(value: object, place: str, problems: list[str]) -> Policy:
     notify = fields.get("notify")
     if not isinstance(notify, list):
         problems.append(f"{place}.notify: expected a list of {{to, channel}}, got {notify!r}")
-        return Policy(urgent=bool(urgent), routes=())
+        return Policy(urgent=urgent, routes=())
     routes: dict[tuple[Audience, Channel], Route] = {}
     for index, item in enumerate(notify):
         route = _route(item, f"{place}.notify[{index}]", problems)
@@ -162,7 +162,17 @@ def _policy(value: object, place: str, problems: list[str]) -> Policy:
             problems.append(f"{place}.notify[{index}]: is there twice")
         elif route is not None:
             routes[route.to, route.channel] = route
-    return Policy(bool(urgent), tuple(routes.values()), guarantee, expires, digest)
+    return Policy(urgent, tuple(routes.values()), guarantee, expires, digest, acknowledge)
+
+
+_TRUTHS = ("urgent", "acknowledge")
+
+
+def _truth(fields: Mapping[str, Any], name: str, place: str, problems: list[str]) -> bool:
+    value = fields.get(name, False)
+    if not isinstance(value, bool):
+        problems.append(f"{place}.{name}: expected true or false, got {value!r}")
+    return value is True
 
 
 def _duration(

@@ -104,6 +104,7 @@ class Notice:
     """See `notifications.domain.policies.Policy`."""
     agent_id: uuid.UUID | None = None
     """Whose address it is; None: nobody's who is an agent."""
+    acknowledge: bool = False
 
 
 def notice_language(languages: Sequence[str]) -> str:
@@ -213,6 +214,7 @@ class _Choice:
                 policy.expires,
                 policy.digest,
                 person.agent_id,
+                policy.acknowledge,
             )
             for address in person.addresses(channel)
             if (channel, address) not in self.refused

@@ -99,6 +99,11 @@ class NoticeText:
         return label if len(label) <= LONGEST_LINK_LABEL else "Ponte"
 
     @property
+    def acknowledge(self) -> str:
+        """What the button says by which somebody tells that they got it."""
+        return self._words["button.acknowledge"]
+
+    @property
     def parameters(self) -> tuple[str, ...]:
         """Body parameters of the WhatsApp template: subject line, reason, link."""
         return (self._page.subject, one_line(self._reason) or "-", self._page.link)

@@ -1,4 +1,4 @@
-"""Send a notice to the admin by the WhatsApp Cloud API, as text or, when that is closed, template.
+"""Send a notice by the WhatsApp Cloud API: as text, as text with a button, or as template.
 
 Source: developers.facebook.com/docs/whatsapp/cloud-api; see `channels.whatsapp`.
 """
@@ -12,14 +12,15 @@ from typing import Any, Protocol
 
 from channels.codes.rule import Provider
 from channels.graphemes import truncate
-from channels.message import OutboundMessage, OutboundTemplate
+from channels.message import Button, OutboundMessage, OutboundTemplate
 from channels.whatsapp import client as whatsapp
 from channels.whatsapp.errors import Action, SendFailure
-from channels.whatsapp.limits import TEXT_BODY
+from channels.whatsapp.limits import INTERACTIVE_BODY, TEXT_BODY
 from channels.whatsapp.payloads import PayloadError, build_message
 from notifications.domain.failure import Consequence, Failure, FailureKind, SendFailedError
 from notifications.domain.phone import is_e164
 from notifications.domain.texts import WHATSAPP_LANGUAGE, NoticeText, render
+from notifications.services.acknowledgements import button_id
 from notifications.services.ports import Accepted, Outgoing
 from notifications.services.provider_failures import failure_for
 from notifications.services.statuses import callback_data
@@ -30,7 +31,7 @@ WINDOW = timedelta(hours=23, minutes=55)
 _TABLES_OWN_WAIT = timedelta(seconds=5)
 """Longest wait that `channels.whatsapp.errors` adds by itself to a refusal for too much."""
 
-TEXT, TEMPLATE = "text", "template"
+TEXT, INTERACTIVE, TEMPLATE = "text", "interactive", "template"
 
 _NO_NUMBER = Failure(
     FailureKind.PERMANENT,
@@ -68,6 +69,8 @@ class WhatsAppSender:
     async def send(self, outgoing: Outgoing, *, now: datetime) -> Accepted:
         """Send as text within the 24 h window, else as template.
 
+        A text whose policy wants it acknowledged carries a button, see `acknowledgements`.
+
         Without a template the text is tried all the same: what we know of the window is only what
         reached our webhook. A text that is refused because the window is closed (131047) goes out
         as template at once; a refusal is certain, so nothing is sent twice.
@@ -85,8 +88,9 @@ class WhatsAppSender:
             frontend_url=self.frontend_url,
         )
         if not await self._wants_template(outgoing, now):
+            form = INTERACTIVE if outgoing.context.get("acknowledge") is True else TEXT
             try:
-                return await self._post(outgoing, words, TEXT)
+                return await self._post(outgoing, words, form)
             except whatsapp.SendFailedError as error:
                 if error.failure.action is not Action.USE_TEMPLATE:
                     raise SendFailedError(_failure(error.failure)) from error
@@ -112,21 +116,9 @@ class WhatsAppSender:
         return last is None or now - last > WINDOW
 
     async def _post(self, outgoing: Outgoing, words: NoticeText, form: str) -> Accepted:
-        message: OutboundMessage | OutboundTemplate = OutboundMessage(
-            # The link stands last and is never cut; WhatsApp makes it tappable. No button: one
-            # with a link (cta_url) is not in Meta's published description, and a reply button
-            # would come back as the words of a customer.
-            text=f"{truncate(words.whatsapp, TEXT_BODY - len(words.link) - 1)}\n{words.link}"
-        )
-        if form == TEMPLATE:
-            message = OutboundTemplate(
-                name=self.template or "",
-                language=WHATSAPP_LANGUAGE.get(outgoing.language, WHATSAPP_LANGUAGE["pt"]),
-                body_parameters=words.parameters,
-            )
         try:
             payload = build_message(
-                message,
+                self._message(outgoing, words, form),
                 phone=outgoing.recipient,
                 callback_data=callback_data(outgoing.notification_id),
             )
@@ -137,6 +129,24 @@ class WhatsAppSender:
             ) from error
         sent = await self.client.send(payload)
         return Accepted(provider_id=sent.provider_id, form=form)
+
+    def _message(
+        self, outgoing: Outgoing, words: NoticeText, form: str
+    ) -> OutboundMessage | OutboundTemplate:
+        if form == TEMPLATE:
+            return OutboundTemplate(
+                name=self.template or "",
+                language=WHATSAPP_LANGUAGE.get(outgoing.language, WHATSAPP_LANGUAGE["pt"]),
+                body_parameters=words.parameters,
+            )
+        longest = INTERACTIVE_BODY if form == INTERACTIVE else TEXT_BODY
+        # The link stands last and is never cut; WhatsApp makes it tappable. A button with a link
+        # (cta_url) is not in Meta's published description.
+        text = f"{truncate(words.whatsapp, longest - len(words.link) - 1)}\n{words.link}"
+        if form == TEXT:
+            return OutboundMessage(text=text)
+        button = Button(button_id(outgoing.notification_id), words.acknowledge)
+        return OutboundMessage(text=text, buttons=(button,))
 
 
 def _failure(refusal: SendFailure) -> Failure:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import structlog
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -136,8 +136,38 @@ async def opt_in(session: AsyncSession, channel: Channel, address: str) -> bool:
 async def _forget_strikes(session: AsyncSession, keys: Collection[tuple[str, str]]) -> None:
     """Nearly always there is nothing: a plain look first, so that a success writes nothing."""
     ids = list((await session.execute(_WITH_STRIKES, _arrays(keys))).scalars())
-    if ids:
-        await session.execute(delete(RecipientAddress).where(RecipientAddress.id.in_(ids)))
+    if not ids:
+        return
+    these = RecipientAddress.id.in_(ids)
+    wrote = RecipientAddress.last_inbound_at.is_not(None)
+    await session.execute(delete(RecipientAddress).where(these, ~wrote))
+    await session.execute(
+        update(RecipientAddress)
+        .where(these, wrote)
+        .values(state=AddressState.ACTIVE.value, strikes=0, until=None)
+    )
+
+
+async def note_inbound(
+    session: AsyncSession, channel: Channel, address: str, *, at: datetime
+) -> None:
+    """The person wrote from this address, and not in a conversation."""
+    statement = insert(RecipientAddress).values(
+        id=new_id(),
+        channel=channel.value,
+        address=address_key(channel, address),
+        state=AddressState.ACTIVE.value,
+        code="wrote",
+        strikes=0,
+        since=at,
+        last_inbound_at=at,
+    )
+    latest = func.greatest(RecipientAddress.last_inbound_at, statement.excluded.last_inbound_at)
+    await session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["channel", "address"], set_={"last_inbound_at": latest}
+        )
+    )
 
 
 def _arrays(keys: Collection[tuple[str, str]]) -> dict[str, list[str]]:
@@ -161,7 +191,7 @@ _NOT_ACTIVE = text(
 _WITH_STRIKES = text(
     f"""
     SELECT known.id FROM {_ASKED} JOIN recipient_addresses AS known USING (channel, address)
-    WHERE known.state IN ('active', 'suspended')
+    WHERE known.state = 'suspended' OR known.state = 'active' AND known.strikes > 0
     ORDER BY known.channel, known.address FOR UPDATE OF known
     """  # noqa: S608 - no values in it
 )

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from kit.ids import new_id
 from kit.json import dumps
 from notifications.domain.digest import digest_key
-from notifications.domain.jobs import JOB_OF_CHANNEL, PAYLOAD_VERSION, Job
+from notifications.domain.jobs import JOB_OF_CHANNEL, PAYLOAD_VERSION, Channel, Job
 from notifications.domain.recipients import Notice
 from notifications.services.digests import gather_digests
 from notifications.services.wake import wake_sweep
@@ -112,7 +112,7 @@ def _row(
         "event": notice.event.value,
         "recipient": recipient,
         "language": notice.language,
-        "context": context | {"nobody_on_duty": notice.nobody_on_duty},
+        "context": context | _own(notice),
         "ticket_id": cause.ticket_id,
         "urgent": notice.urgent,
         "guarantee": notice.guarantee.value,
@@ -132,8 +132,16 @@ def _row(
     }
 
 
-_NOT_INHERITED = frozenset({"form", "digest"})
+_NOT_INHERITED = frozenset({"acknowledge", "form", "digest"})
 """Of the context of a notice that another one is about: how that one was sent."""
+
+
+def _own(notice: Notice) -> dict[str, Any]:
+    """What the context says of this notice itself, beside the facts it tells."""
+    own = {"nobody_on_duty": notice.nobody_on_duty}
+    if notice.acknowledge and notice.channel is Channel.WHATSAPP:
+        own["acknowledge"] = True
+    return own
 
 
 async def _insert(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> set[uuid.UUID]:

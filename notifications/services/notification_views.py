@@ -69,6 +69,7 @@ class NotificationView:
         deferrals: Claims that spent none.
         error_code: Of the last failure; None after a success.
         digest_id: The notice in whose words it is told.
+        acknowledged_at: When its recipient pressed the button "got it" on WhatsApp.
     """
 
     id: uuid.UUID
@@ -88,6 +89,7 @@ class NotificationView:
     next_attempt_at: datetime | None
     expires_at: datetime | None
     finished_at: datetime | None
+    acknowledged_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +242,7 @@ def view_of(row: Notification) -> NotificationView:
         next_attempt_at=row.next_attempt_at,
         expires_at=row.expires_at,
         finished_at=row.finished_at,
+        acknowledged_at=row.acknowledged_at,
     )
 
 

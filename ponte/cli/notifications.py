@@ -128,6 +128,8 @@ def _words(policy: Policy) -> str:
     parts = [ways or "nobody", f"expires {_time(policy.expires)}"]
     if policy.urgent:
         parts.insert(0, "urgent")
+    if policy.acknowledge:
+        parts.append("acknowledged on whatsapp")
     if policy.digest is not None:
         parts.append(f"digest {_time(policy.digest)}")
     parts.append(policy.guarantee.value)
@@ -156,6 +158,7 @@ def _policy(policy: Policy) -> dict[str, Any]:
         ],
         "guarantee": policy.guarantee,
         "expires_seconds": int(policy.expires.total_seconds()),
+        "acknowledge": policy.acknowledge,
         "digest_seconds": None if digest is None else int(digest.total_seconds()),
     }
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
 import structlog
 from sanic import Blueprint
 
-from channels.message import StatusUpdate
 from channels.whatsapp.client import Poster, WhatsAppClient
 from kit.clock import Clock
 from notifications.api.twilio_webhooks import TwilioWebhookDeps
@@ -25,13 +27,16 @@ from notifications.senders.whatsapp import WhatsAppSender
 from notifications.services.failures import FailureNotices
 from notifications.services.ports import Reconciler, Sender
 from notifications.services.recipients import AdminContact
-from notifications.services.statuses import apply_status
-from notifications.services.twilio_inbox import TwilioInbox, ids_of_others
+from notifications.services.twilio_inbox import TwilioInbox
+from notifications.services.twilio_messages import take_message
 from notifications.services.window import last_whatsapp_message
 from ponte.settings import Settings
 from ticketing.db.engine import Database
 
 log = structlog.get_logger()
+
+CLOSE_WITHIN = timedelta(seconds=1)
+"""For goodbyes at the end of a process, which has ten seconds in all."""
 
 
 def admin_contact(settings: Settings) -> AdminContact:
@@ -43,7 +48,7 @@ def admin_contact(settings: Settings) -> AdminContact:
 
 
 def failure_notices(settings: Settings) -> FailureNotices:
-    """What gives a notice up; the web process needs it for `apply_status`.
+    """What gives a notice up; the web process needs it for statuses.
 
     Raises:
         PoliciesError: when `notifications/policies.yml` is not usable.
@@ -54,27 +59,6 @@ def failure_notices(settings: Settings) -> FailureNotices:
         admin=admin_contact(settings),
         recipient_key=settings.privacy_key,
     )
-
-
-def notice_statuses(
-    settings: Settings, *, db: Database, clock: Clock
-) -> Callable[[StatusUpdate], Awaitable[bool]]:
-    """What the web process calls with statuses that belong to no message of a conversation.
-
-    The returned function answers whether the status was that of a notice.
-
-    Raises:
-        PoliciesError: when `notifications/policies.yml` is not usable.
-    """
-    give_up = failure_notices(settings)
-
-    async def apply(status: StatusUpdate) -> bool:
-        async with db.transaction() as session:
-            return await apply_status(
-                session, status.callback_data, status, now=clock.now(), give_up=give_up
-            )
-
-    return apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +122,7 @@ def _sms_sender(settings: Settings, db: Database) -> Sender:
         public_url=settings.ponte_public_url,
         frontend_url=settings.frontend_url,
         max_segments=settings.ponte_sms_max_segments,
-        known_ids=partial(ids_of_others, db),
+        take=partial(take_message, db),
     )
 
 
@@ -210,3 +194,23 @@ def make_senders(
     else:
         log.warning("channel.not_configured", channel="push", setting="FCM_PROJECT_ID")
     return senders
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """A sender that keeps connections of its own."""
+
+    async def close(self) -> None:
+        """Close them."""
+        ...
+
+
+async def close_senders(senders: Iterable[Sender], *, within: timedelta = CLOSE_WITHIN) -> None:
+    """Close the senders' connections: a mail server is told goodbye instead of finding a line dead.
+
+    Not waited for long, and no failure counts: the process ends, and with it every connection.
+    """
+    closing = [sender.close() for sender in senders if isinstance(sender, Closing)]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within.total_seconds()):
+            await asyncio.gather(*closing, return_exceptions=True)

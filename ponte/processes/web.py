@@ -22,12 +22,13 @@ from notifications.api.routes import notification_routes
 from notifications.dead_letter_desk import DeadLetterDesk
 from notifications.domain.jobs import JOB_OF_CHANNEL, JobName
 from notifications.policy_file import load_policies
+from notifications.services.acknowledgements import NoticeAnswers
 from notifications.shared_state.shared_gate import make_gate
 from ponte.processes.content_watch import ContentWatch, quality_watch, runbook_watch
 from ponte.processes.dead_letter_parts import dead_letter_desk
 from ponte.processes.notification_parts import (
     configured_channels,
-    notice_statuses,
+    failure_notices,
     twilio_webhooks,
 )
 from ponte.processes.policy_watch import PolicyWatch
@@ -215,7 +216,7 @@ def make_engines(
         db=db,
         clock=clock,
         wake_conversation=turns.wake,
-        foreign_status=notice_statuses(settings, db=db, clock=clock),
+        notices=NoticeAnswers(clock, failure_notices(settings)),
         privacy_key=settings.privacy_key,
     )
     watch = PolicyWatch.after(loaded, policies, db=db, clock=clock)

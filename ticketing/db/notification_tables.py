@@ -152,6 +152,8 @@ class Notification(Base):
     error: Mapped[JSON | None]
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    acknowledged_at: Mapped[datetime | None]
+    """When its recipient pressed the button that says it was received."""
     correlation_id: Mapped[str]
 
 
@@ -305,6 +307,9 @@ class RecipientAddress(Base):
     since: Mapped[datetime]
     until: Mapped[datetime | None]
     """End of a suspension."""
+    last_inbound_at: Mapped[datetime | None]
+    """When somebody wrote from here that was no message of a conversation, such as the press of a
+    notice's button."""
 
 
 class NotificationPreference(Base):

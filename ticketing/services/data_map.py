@@ -156,7 +156,8 @@ TABLES: tuple[TableRule, ...] = (
     TableRule(
         "recipient_addresses",
         "that a number or address of the person said no, or cannot be reached",
-        "address = ANY(:addresses)", delete=True, export=("since", "channel", "state", "code"),
+        "address = ANY(:addresses)", delete=True,
+        export=("since", "channel", "state", "code", "last_inbound_at"),
     ),
     TableRule(
         "outbox_events", "reasons in the words of people; the rest are ids; not exported: copies",

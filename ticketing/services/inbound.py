@@ -35,6 +35,7 @@ from ticketing.db.tables import (
 )
 from ticketing.domain.enums import Author, Direction, TurnState
 from ticketing.services import contacts, deliveries, late_copies, ticket_search
+from ticketing.services.notice_inbox import NoticeInbox
 
 log = structlog.get_logger()
 
@@ -73,11 +74,9 @@ class Processed:
 
     Attributes:
         conversation_id: Conversation that has a new turn waiting; None when nothing waits.
-        callback_data: Of a status that belongs to no conversation message, for others to apply.
     """
 
     conversation_id: uuid.UUID | None = None
-    foreign_status: StatusUpdate | None = None
 
 
 async def store(
@@ -149,6 +148,7 @@ async def store_and_process(
     now: datetime,
     correlation_id: str,
     privacy_key: str = "",
+    notices: NoticeInbox | None = None,
 ) -> Processed | None:
     """`store` and `process` for a webhook of one item, in one transaction; None if it was known.
 
@@ -166,7 +166,7 @@ async def store_and_process(
         if new is None:
             return None
         row = WebhookItem(**values)
-        done = await _meaning(session, item, row=row, privacy_key=privacy_key)
+        done = await _meaning(session, item, row=row, privacy_key=privacy_key, notices=notices)
         if row.error is not None:
             kept = {"error": row.error, "raw": row.raw, "item": row.item}
             await session.execute(update(WebhookItem).where(WebhookItem.id == new).values(**kept))
@@ -174,7 +174,12 @@ async def store_and_process(
 
 
 async def process(
-    db: Database, item_id: uuid.UUID, *, now: datetime, privacy_key: str = ""
+    db: Database,
+    item_id: uuid.UUID,
+    *,
+    now: datetime,
+    privacy_key: str = "",
+    notices: NoticeInbox | None = None,
 ) -> Processed:
     """Make of a stored item what it means; doing it again changes nothing.
 
@@ -182,7 +187,9 @@ async def process(
     """
     try:
         async with db.transaction() as session:
-            return await _process(session, item_id, now=now, privacy_key=privacy_key)
+            return await _process(
+                session, item_id, now=now, privacy_key=privacy_key, notices=notices
+            )
     except Exception as error:
         log.exception("inbound.item_failed", message_id=str(item_id))
         async with db.transaction() as session:
@@ -213,7 +220,12 @@ async def waiting(db: Database, *, before: datetime, limit: int = 200) -> list[u
 
 
 async def _process(
-    session: AsyncSession, item_id: uuid.UUID, *, now: datetime, privacy_key: str
+    session: AsyncSession,
+    item_id: uuid.UUID,
+    *,
+    now: datetime,
+    privacy_key: str,
+    notices: NoticeInbox | None,
 ) -> Processed:
     row = await session.scalar(
         select(WebhookItem).where(WebhookItem.id == item_id).with_for_update()
@@ -223,14 +235,21 @@ async def _process(
     row.done_at = now
     row.error = None
     item = item_from_json(row.kind, row.item, row.raw)
-    return await _meaning(session, item, row=row, privacy_key=privacy_key)
+    return await _meaning(session, item, row=row, privacy_key=privacy_key, notices=notices)
 
 
 async def _meaning(
-    session: AsyncSession, item: InboundItem, *, row: WebhookItem, privacy_key: str
+    session: AsyncSession,
+    item: InboundItem,
+    *,
+    row: WebhookItem,
+    privacy_key: str,
+    notices: NoticeInbox | None,
 ) -> Processed:
     """What an item does; `row` tells when it came and under which key."""
     if isinstance(item, InboundMessage):
+        if notices is not None and await notices.pressed(session, item):
+            return Processed()
         if await late_copies.forget_message(session, item, row=row, key=privacy_key):
             return Processed()
         return await _message(session, item, row=row)
@@ -238,7 +257,11 @@ async def _meaning(
         applied = await deliveries.apply_status(session, item, now=row.received_at)
         if not applied and await late_copies.forget_status(session, item, row=row, key=privacy_key):
             return Processed()
-        return Processed(foreign_status=None if applied else item)
+        if not applied and notices is not None:
+            # In this transaction: a process that dies here has not taken the item off the list,
+            # and what a status proves of a notice of unknown fate is not lost.
+            await notices.status(session, item)
+        return Processed()
     log.info("inbound.noted", kind=row.kind, correlation_id=row.correlation_id)
     return Processed()
 

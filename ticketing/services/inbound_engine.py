@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import structlog
 
-from channels.message import InboundItem, StatusUpdate
+from channels.message import InboundItem
 from kit.clock import Clock
 from ticketing.db.engine import Database
 from ticketing.services import inbound
+from ticketing.services.notice_inbox import NoticeInbox
 
 log = structlog.get_logger()
 
@@ -27,15 +28,14 @@ class InboundEngine:
 
     Attributes:
         wake_conversation: Called for a conversation that has a new turn.
-        foreign_status: Called with statuses of messages that belong to no conversation
-            (notifications); returns whether somebody knew them.
+        notices: What arrives about notices to agents is theirs.
         privacy_key: PONTE_PRIVACY_KEY; recognises late copies of who was erased. Empty: does not.
     """
 
     db: Database
     clock: Clock
     wake_conversation: Callable[[uuid.UUID], None]
-    foreign_status: Callable[[StatusUpdate], Awaitable[bool]] | None = None
+    notices: NoticeInbox | None = None
     privacy_key: str = ""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PARALLEL))
@@ -68,20 +68,16 @@ class InboundEngine:
                 now=self.clock.now(),
                 correlation_id=correlation_id,
                 privacy_key=self.privacy_key,
+                notices=self.notices,
             )
         except Exception:
             log.exception("inbound.not_at_once", correlation_id=correlation_id)
             return None
         if done is None:
             return inbound.Stored((), duplicates=1)
-        await self._carry_on(done)
         if done.conversation_id is not None:
             self.wake_conversation(done.conversation_id)
         return inbound.Stored((), duplicates=0, processed=1)
-
-    async def _carry_on(self, done: inbound.Processed) -> None:
-        if done.foreign_status is not None and self.foreign_status is not None:
-            await self.foreign_status(done.foreign_status)
 
     async def sweep(self) -> int:
         """Process what nobody has processed; returns how many items."""
@@ -101,7 +97,11 @@ class InboundEngine:
             for item_id in item_ids:
                 try:
                     done = await inbound.process(
-                        self.db, item_id, now=self.clock.now(), privacy_key=self.privacy_key
+                        self.db,
+                        item_id,
+                        now=self.clock.now(),
+                        privacy_key=self.privacy_key,
+                        notices=self.notices,
                     )
                 except Exception:
                     # The database went away: the sweep comes back to it.
@@ -109,6 +109,5 @@ class InboundEngine:
                     continue
                 if done.conversation_id is not None:
                     waiting[done.conversation_id] = None
-                await self._carry_on(done)
         for conversation_id in waiting:
             self.wake_conversation(conversation_id)

@@ -126,6 +126,7 @@ EN: Mapping[str, str] = {
     "label.silenced": "Alerts not sent since the last one",
     "label.failed_channel": "Channel that failed",
     "label.failed_code": "Error",
+    "button.acknowledge": "Got it",
     "label.do": "What to do",
     "label.subject": "About",
     "label.since": "Since",

@@ -126,6 +126,7 @@ ES: Mapping[str, str] = {
     "label.silenced": "Alertas no enviadas desde la última",
     "label.failed_channel": "Canal que falló",
     "label.failed_code": "Error",
+    "button.acknowledge": "Recibido",
     "label.do": "Qué hacer",
     "label.subject": "De qué se trata",
     "label.since": "Desde",

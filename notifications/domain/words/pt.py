@@ -126,6 +126,7 @@ PT: Mapping[str, str] = {
     "label.silenced": "Alertas não enviados desde o último",
     "label.failed_channel": "Canal que falhou",
     "label.failed_code": "Erro",
+    "button.acknowledge": "Recebi",
     "label.do": "O que fazer",
     "label.subject": "De que se trata",
     "label.since": "Desde",

@@ -124,6 +124,10 @@ def set_route(document: Any, **route: Any) -> None:
             "events.ticket-opened.urgent: expected true or false, got 'yes'",
         ),
         (
+            lambda d: d["events"]["ticket-opened"].update(acknowledge=1),
+            "events.ticket-opened.acknowledge: expected true or false, got 1",
+        ),
+        (
             lambda d: set_route(d, to="boss", channel="email"),
             "notify[0].to: expected one of on_duty_agents, holder, admin, got 'boss'",
         ),

@@ -3,15 +3,12 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from channels.message import SenderIdentity, StatusUpdate
 from notifications.domain.jobs import JOB_OF_CHANNEL, JobName
-from notifications.services.statuses import callback_data
 from ponte.processes.notification_parts import (
     admin_contact,
     configured_channels,
     make_reconcilers,
     make_senders,
-    notice_statuses,
     twilio_webhooks,
 )
 from ponte.settings import Process, Settings
@@ -74,24 +71,3 @@ def test_an_admin_that_is_not_set_is_none() -> None:
     contact = admin_contact(settings())
 
     assert (contact.user_id, contact.phone) == (None, None)
-
-
-@pytest.mark.parametrize("ours", [True, False])
-async def test_the_web_process_hands_statuses_of_notices_over(world: World, *, ours: bool) -> None:
-    notification_id = await world.make_notification(JobName.SEND_WHATSAPP, state="unknown")
-    apply = notice_statuses(settings(), db=world.db, clock=world.clock)
-    status = StatusUpdate(
-        channel="whatsapp",
-        provider_id="wamid.1",
-        account_id="1",
-        status="delivered",
-        timestamp=None,
-        recipient=SenderIdentity(),
-        raw={},
-        callback_data=callback_data(notification_id) if ours else str(notification_id),
-    )
-
-    assert await apply(status) is ours
-
-    state = (await world.notification(notification_id)).state
-    assert state == ("delivered" if ours else "unknown")

@@ -68,6 +68,7 @@ def notices(draw: st.DrawFn) -> Outgoing:
         "title": words,
         "body": words,
         "nobody_on_duty": draw(st.booleans()),
+        "acknowledge": draw(st.booleans()),
     }
     return Outgoing(
         notification_id=uuid.UUID(int=draw(st.integers(1, 2**128 - 1))),
@@ -164,8 +165,8 @@ class KeepsForms:
 
 
 def sms_sender(client: Any) -> SmsSender:
-    async def none(*_args: object) -> tuple[str, ...]:
-        return ()
+    async def none(*_args: object) -> None:
+        return None
 
     return SmsSender(client, FROM, "https://ponte.example", "https://console.example", 3, none)
 

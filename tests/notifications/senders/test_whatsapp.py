@@ -312,3 +312,52 @@ async def test_a_very_long_notice_is_cut_before_its_link(
     words = meta.bodies[0]["text"]["body"]
     assert len(words) <= 4096
     assert words.endswith("\nhttps://ponte.example/console")
+
+
+@pytest.mark.parametrize(
+    ("language", "title"), [("pt", "Recebi"), ("en", "Got it"), ("es", "Recibido")]
+)
+async def test_a_notice_to_be_acknowledged_carries_a_button(
+    make_sender: Callable[..., WhatsAppSender],
+    meta: Meta,
+    clock: FakeClock,
+    language: str,
+    title: str,
+) -> None:
+    notice = outgoing(clock, language=language)
+    notice.context["acknowledge"] = True
+
+    accepted = await make_sender(last=clock.now()).send(notice, now=clock.now())
+
+    (body,) = meta.bodies
+    assert (accepted.form, body["type"]) == ("interactive", "interactive")
+    assert body["interactive"]["action"]["buttons"] == [
+        {"type": "reply", "reply": {"id": f"ack:{NOTICE}", "title": title}}
+    ]
+    assert "https://ponte.example/console/tickets/t-1" in body["interactive"]["body"]["text"]
+
+
+async def test_the_words_above_a_button_are_cut_and_the_link_is_not(
+    make_sender: Callable[..., WhatsAppSender], meta: Meta, clock: FakeClock
+) -> None:
+    words = {"title": "Aviso", "body": "👩‍👩‍👧‍👦 " * 900, "link": "/console/tickets/t-1"}
+    notice = outgoing(clock, event="user-notice", context={**words, "acknowledge": True})
+
+    await make_sender(last=clock.now()).send(notice, now=clock.now())
+
+    text = meta.bodies[0]["interactive"]["body"]["text"]
+    assert len(text) <= 1024
+    assert text.endswith("\nhttps://ponte.example/console/tickets/t-1")
+
+
+async def test_a_refused_button_is_followed_by_the_template_too(
+    make_sender: Callable[..., WhatsAppSender], meta: Meta, clock: FakeClock
+) -> None:
+    meta.script = [error(400, 131047)]
+    notice = outgoing(clock)
+    notice.context["acknowledge"] = True
+
+    accepted = await make_sender(last=clock.now()).send(notice, now=clock.now())
+
+    assert accepted.form == "template"
+    assert [body["type"] for body in meta.bodies] == ["interactive", "template"]

@@ -311,3 +311,19 @@ async def test_who_sleeps_is_told_in_the_morning_and_who_said_no_is_not_told(wor
     assert row.next_attempt_at > now + timedelta(hours=1)
     assert row.enqueued_at is None
     assert jobs == ()
+
+
+async def test_what_is_to_be_acknowledged_says_so_where_there_is_a_button(world: World) -> None:
+    queue = await world.make_queue("n1")
+    await world.make_agent("n1@example.com", queue)
+    ticket = await world.make_ticket(queue, priority="urgent")
+    calm_ticket = await world.make_ticket(queue)
+    urgent, calm = await world.make_event(ticket), await world.make_event(calm_ticket)
+
+    await spread(world, urgent)
+    await spread(world, calm)
+
+    rows = await world.notifications()
+    assert {(row.event, row.job_name) for row in rows if row.context.get("acknowledge")} == {
+        ("ticket-priority-high", "send-whatsapp")
+    }
