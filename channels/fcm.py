@@ -2,7 +2,8 @@
 
 Blocking: call it in a thread. The SDK retries inside `send` for up to four minutes and keeps to
 itself which answer it got, so its retries are off and the last answer of each thread is kept. Both
-need attributes that the SDK does not promise; `tests/channels/test_fcm.py` says when they are gone.
+need attributes that the SDK does not promise; `tests/notifications/senders/test_push.py` says when
+they are gone.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import firebase_admin
 from firebase_admin import credentials, exceptions, messaging
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
 from requests import Response
-from requests.adapters import HTTPAdapter
 
+from channels.bounded_adapter import BoundedAdapter
 from channels.codes.fcm import BAD_MESSAGE, BAD_TOKEN
 from channels.requests_errors import bad_certificate, was_not_written
 from kit.ids import new_id
@@ -182,10 +183,12 @@ class FcmClient:
         )
         service._message_data = _request_of  # noqa: SLF001
         session = service._client.session  # noqa: SLF001
-        adapter = HTTPAdapter(pool_maxsize=self._connections, max_retries=0)
+        adapter = BoundedAdapter(pool_maxsize=self._connections, max_retries=0)
         # The longest prefix wins, so the SDK's own mount for FCM has to be replaced by name.
         for prefix in ("https://", "http://", API_URL, self._base_url):
             session.mount(prefix, adapter)
+        # A redirect is an answer: followed, it would carry message and token to somebody else.
+        session.max_redirects = 0
         session.hooks["response"].append(self._keep)
         return service
 

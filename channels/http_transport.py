@@ -27,10 +27,14 @@ IDLE_SECONDS = 15.0
 """A connection that was idle for longer is not used again: servers close them after some time, and
 a request that meets the closing may or may not have been read."""
 
+LONGEST_ANSWER = 4 * 1024 * 1024
+"""Bytes of a body; what is beyond is cut off, and the connection closed. 128 answers may be read at
+once: without an end one server that has gone mad would fill the memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer, read whole; `headers` are found in any spelling."""
+    """An HTTP answer, read to `LONGEST_ANSWER` at most; `headers` are found in any spelling."""
 
     status_code: int
     headers: Mapping[str, str]
@@ -114,7 +118,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 proxy=self._proxy(url),
                 timeout=limits,
             ) as answer:
-                return answer, await answer.read()
+                return answer, await _body(answer)
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
             raise httpx.UnsupportedProtocol(type(error).__name__) from error
         except aiohttp.ConnectionTimeoutError as error:
@@ -157,6 +161,17 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 trust_env=False,
             )
         return self._session
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    pieces: list[bytes] = []
+    left = LONGEST_ANSWER
+    while left > 0 and (piece := await answer.content.read(left)):
+        pieces.append(piece)
+        left -= len(piece)
+    if left <= 0:
+        answer.close()
+    return b"".join(pieces)
 
 
 def _timeout(asked: Mapping[str, Any]) -> aiohttp.ClientTimeout:

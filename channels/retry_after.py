@@ -18,11 +18,15 @@ def retry_after(headers: Mapping[str, str], *, now: datetime | None) -> timedelt
         headers: Names in any case.
         now: The present, for a date; without it a date is ignored.
     """
-    value = next((value for name, value in headers.items() if name.lower() == "retry-after"), None)
-    if not isinstance(value, str):
-        return None
+    values = [value for name, value in headers.items() if name.lower() == "retry-after"]
+    waits = [_wait(value, now) for value in values]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _wait(value: str, now: datetime | None) -> timedelta | None:
     try:
-        seconds = float(value)
+        # Two such headers in one, as some clients join them: the longer one holds.
+        seconds = max(float(part) for part in value.split(","))
     except ValueError:
         return _until(value, now)
     if math.isnan(seconds):

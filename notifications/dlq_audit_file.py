@@ -74,6 +74,7 @@ class AuditFile:
 
     def _append(self, line: bytes) -> None:
         self._rotate(len(line))
+        is_new = not self.path.exists()
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _MODE)
         try:
             size = os.fstat(descriptor).st_size
@@ -82,6 +83,8 @@ class AuditFile:
             try:
                 _write_whole(descriptor, line)
                 os.fsync(descriptor)
+                if is_new:
+                    self._keep_name()
             except OSError:
                 # Half a line is worse than none: the next try writes it whole.
                 with contextlib.suppress(OSError):
@@ -89,6 +92,14 @@ class AuditFile:
                 raise
         finally:
             os.close(descriptor)
+
+    def _keep_name(self) -> None:
+        # Without it a new file's bytes are on the disk, and after a power cut its name is not.
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def _ends_with_a_line(self) -> bool:
         with self.path.open("rb") as file:

@@ -24,7 +24,7 @@ def load_policies(path: Path = DEFAULT_PATH) -> dict[PolicyEvent, Policy]:
     except OSError as error:
         problem = f"{path.name}: cannot be read ({error.strerror})"
         raise PoliciesError([problem]) from error
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:  # also a day that is none, bytes
         problem = f"{path.name}: is not valid YAML ({' '.join(str(error).split())})"
         raise PoliciesError([problem]) from error
     return parse_policies(document)

@@ -25,8 +25,9 @@ Written by `python -m channels.codes.page` out of `channels/codes/`; do not edit
 *Kind* is what a code means for the notice, *effect* what it means for more than that. *Wait* is the
 least time until the next attempt, *attempts* how many there are in all; where it is empty, the
 presets of [notifications.md](notifications.md) hold. A code that is not here goes by the HTTP
-status (5xx and 408: again; 429: again and slower; 401 and a bare 403: the channel stops; any other
-4xx: given up; in a status report: given up), is counted in `ponte_provider_code_unknown_total` and
+status (5xx, 3xx, 407 and 408: again; 504 and 524: it may have been sent; 429: again and slower; 401
+and a bare 403: the channel stops; any other 4xx: given up; in a status report: given up), is
+counted in `ponte_provider_code_unknown_total` and
 logged once as `provider_code.unknown`.
 """
 _COLUMNS = (

@@ -133,8 +133,13 @@ _SLOW_START = timedelta(seconds=5)
 TOO_MANY_REQUESTS = 429
 UNAUTHORIZED = 401
 FORBIDDEN = 403
-REQUEST_TIMEOUT = 408
 SERVER_ERROR = 500
+GATEWAY_TIMEOUTS = frozenset({504, 524})
+"""A gateway passed the request on and got no answer: it may have been carried out. 524 is
+Cloudflare's."""
+REQUEST_NOT_SEEN = frozenset({*range(300, 400), 407, 408})
+"""Said on the way, by somebody who did not look at the request: a redirect (of a gateway, of a page
+"we are working on it"), a proxy's login, a request that did not arrive in time."""
 HTTP_SUCCESS = range(200, 300)
 
 
@@ -158,11 +163,11 @@ def rule_of_status(provider: Provider, code: str | None, http_status: int | None
 def _default(code: str | None, http_status: int | None) -> tuple[Action, Kind, Effect]:
     if http_status is None:
         return Action.DROP, Kind.PERMANENT, Effect.NONE
-    if http_status in HTTP_SUCCESS:
+    if http_status in HTTP_SUCCESS or http_status in GATEWAY_TIMEOUTS:
         return Action.CHECK_STATUS, Kind.UNKNOWN, Effect.NONE
     if http_status == TOO_MANY_REQUESTS:
         return Action.SLOW_NUMBER, Kind.RATE_LIMITED, Effect.SLOW_NUMBER
-    if http_status >= SERVER_ERROR or http_status == REQUEST_TIMEOUT:
+    if http_status >= SERVER_ERROR or http_status in REQUEST_NOT_SEEN:
         return Action.RETRY, Kind.TRANSIENT, Effect.NONE
     # A bare 403 is the account's; one with a code of its own is about the request.
     if http_status == UNAUTHORIZED or (http_status == FORBIDDEN and code is None):

@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
+from channels.bounded_adapter import BoundedAdapter
 from channels.requests_errors import bad_certificate, was_not_written
 
 API_URL = "https://api.twilio.com"
@@ -195,7 +195,7 @@ class _Http(TwilioHttpClient):  # type: ignore[misc]  # the SDK has no types
 
     def __init__(self, timeout_seconds: float, connections: int) -> None:
         super().__init__(timeout=timeout_seconds, logger=_SILENT)
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=connections, max_retries=0)
+        adapter = BoundedAdapter(pool_connections=1, pool_maxsize=connections, max_retries=0)
         for scheme in ("https://", "http://"):
             self.session.mount(scheme, adapter)
         self._last = threading.local()

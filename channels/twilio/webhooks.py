@@ -39,6 +39,14 @@ _REACH = {
 }
 
 
+GOOD_STATUSES = tuple(status for status, reach in _REACH.items() if reach is not Reach.FAILED)
+
+
+def key_of_status(sid: str, status: str, error_code: str | None = None) -> str:
+    """What a status callback is known by."""
+    return f"status:{sid}:{status}:{error_code or ''}"
+
+
 @dataclass(frozen=True, slots=True)
 class StatusReport:
     """A status callback.
@@ -60,7 +68,7 @@ class StatusReport:
     @property
     def key(self) -> str:
         """The same for a callback that comes twice."""
-        return f"status:{self.sid or self.whole}:{self.status}:{self.error_code or ''}"
+        return key_of_status(self.sid or self.whole, self.status, self.error_code)
 
 
 def status_report(form: Form) -> StatusReport:

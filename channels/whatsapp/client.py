@@ -8,6 +8,7 @@ after it may hide a message that was sent, and then only a status webhook with o
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -161,7 +162,8 @@ class WhatsAppClient:
                 self._url, content=content, headers=self._headers, timeout=limit
             )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise SendFailedError(_not_sent(error)) from error
+            failure = _bad_certificate() if _is_of_certificate(error) else _not_sent(error)
+            raise SendFailedError(failure) from error
         except (httpx.WriteError, httpx.WriteTimeout) as error:
             # A request whose body did not arrive whole is never carried out.
             raise SendFailedError(_not_sent(error)) from error
@@ -181,7 +183,7 @@ def _is_success(response: Response) -> bool:
 def _sent(response: Response) -> Sent:
     try:
         answer = fields.mapping(json.loads(response.content))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         detail = "accepted, but the answer is not JSON"
         raise SendFailedError(_unknown(detail, response.status_code)) from error
     provider_id = next(
@@ -201,6 +203,19 @@ def _sent(response: Response) -> Sent:
 
 def _not_sent(error: Exception) -> SendFailure:
     return SendFailure("transient", Action.RETRY, detail=type(error).__name__)
+
+
+def _is_of_certificate(error: BaseException) -> bool:
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ssl.SSLCertVerificationError):
+        cause = cause.__cause__ or cause.__context__
+    return cause is not None
+
+
+def _bad_certificate() -> SendFailure:
+    """A person has to mend it, as with the other providers; attempts do not help."""
+    detail = "the certificate is not valid for WHATSAPP_API_BASE_URL"
+    return SendFailure("stop_channel", Action.STOP_CHANNEL, detail=detail)
 
 
 def _unknown(detail: str, http_status: int | None = None) -> SendFailure:

@@ -73,8 +73,8 @@ def classify(
         now: The present, for a `Retry-After` given as a date; without it such a date is ignored.
 
     Returns:
-        The failure. An unknown code goes by the HTTP status: 5xx and 408 transient, 429 slows the
-        number, 401 and a 403 stop the channel, any other 4xx is permanent.
+        The failure. An unknown code goes by the HTTP status: 5xx, 3xx and 408 transient, 504
+        unknown, 429 slows the number, 401 and a 403 stop the channel, any other 4xx is permanent.
     """
     error = _error_of(body)
     failure = classify_provider_error(error, http_status=http_status)

@@ -18,7 +18,7 @@ from notifications.api.dead_letter_routes import DeskOf
 from notifications.api.preference_pages import Host
 from notifications.dead_letter_desk import DeadLetterDesk
 from notifications.domain.dead_letters import Reason
-from notifications.domain.jobs import JobName
+from notifications.domain.jobs import InvalidJobNameError, JobName, parse_job_name
 from notifications.services.dead_letter_filter import DeadLetterFilter
 from notifications.services.dead_letter_views import (
     DeadLetterCursorError,
@@ -81,7 +81,7 @@ class DeadLetterPages:
         if tab == "actions":
             before = request.args.get("before") or ""
             views, following = await desk.list_actions(
-                before=int(before) if before.isascii() and before.isdigit() else None
+                before=int(before) if _is_number(before) else None
             )
             return html(
                 console.pages.page(
@@ -126,7 +126,7 @@ class DeadLetterPages:
         try:
             done = await self._desk(console).run(
                 action,
-                _filter(_chosen(fields), console),
+                _filter(_checked(_chosen(fields)), console),
                 options,
                 actor=who.actor.label,
                 correlation_id=browser.correlation_id(request),
@@ -141,7 +141,7 @@ class DeadLetterPages:
     async def _preview_page(
         self, console: Host, visit: Visit, fields: Mapping[str, str], *, status: int = 200
     ) -> HTTPResponse:
-        action, options, chosen = _action(fields), _options(fields), _chosen(fields)
+        action, options, chosen = _action(fields), _options(fields), _checked(_chosen(fields))
         found = await self._desk(console).preview(action, _filter(chosen, console), options)
         page = console.pages.page(
             "dead_letters_preview.html",
@@ -165,6 +165,24 @@ def _chosen(given: Mapping[str, Any]) -> dict[str, str]:
         value = str(given.get(name) or "")[:_LONGEST]
         chosen[name] = "".join(part for part in value if part.isprintable())
     return chosen
+
+
+def _checked(chosen: dict[str, str]) -> dict[str, str]:
+    """The filters of an act. One that does not exist is refused: as none, it would mean all."""
+    try:
+        if chosen["job_name"]:
+            parse_job_name(chosen["job_name"])
+    except InvalidJobNameError as error:
+        raise ProblemError(Problem("invalid_value", str(error), field="job_name")) from error
+    for name, allowed in (("reason", set(Reason)), ("since", set(PERIODS))):
+        if chosen[name] and chosen[name] not in allowed:
+            detail = f"{name}: expected one of {', '.join(sorted(allowed))}"
+            raise ProblemError(Problem("invalid_value", detail, field=name))
+    return chosen
+
+
+def _is_number(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) <= _MOST_DIGITS
 
 
 def _filter(chosen: Mapping[str, str], console: Host) -> DeadLetterFilter:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from notifications.api import dead_letter_schemas as schemas
 from notifications.dead_letter_desk import DeadLetterDesk
+from notifications.services.dead_letter_filter import ReversedPeriodError
 from notifications.services.dead_letter_views import (
     DeadLetterCounts,
     DeadLetterCursorError,
@@ -132,6 +133,8 @@ def _telling(handler: Handler) -> Handler:
             raise ProblemError(Problem("dead_letter_not_found", str(error))) from error
         except DeadLetterCursorError as error:
             raise ProblemError(Problem("invalid_value", str(error), field="cursor")) from error
+        except ReversedPeriodError as error:
+            raise ProblemError(Problem("invalid_value", str(error), field="until")) from error
         except MoreThanSeenError as error:
             raise ProblemError(
                 Problem(

@@ -7,7 +7,7 @@ import uuid
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic import AwareDatetime, BeforeValidator, Field, StrictBool
 
 from kit.periods import read_moment
 from notifications.domain.dead_letters import Reason
@@ -100,11 +100,14 @@ class DeadLetterQuery(Strict):
 
 
 class Filters(Strict):
-    """Which dead ones are meant; none of them: all."""
+    """Which dead ones are meant. What is left out filters nothing; an empty list is refused.
 
-    job_names: Annotated[tuple[JobName, ...], Field(max_length=5)] = ()
-    error_codes: Annotated[tuple[Key, ...], Field(max_length=_MOST_VALUES)] = ()
-    reasons: Annotated[tuple[Reason, ...], Field(max_length=_MOST_VALUES)] = ()
+    A program whose search found no ids would otherwise act upon all there are.
+    """
+
+    job_names: Annotated[tuple[JobName, ...], Field(min_length=1, max_length=5)] = ()
+    error_codes: Annotated[tuple[Key, ...], Field(min_length=1, max_length=_MOST_VALUES)] = ()
+    reasons: Annotated[tuple[Reason, ...], Field(min_length=1, max_length=_MOST_VALUES)] = ()
     http_status: _Status = None
     since: _Moment = None
     until: Annotated[_Moment, Field(description="Not included.")] = None
@@ -112,7 +115,7 @@ class Filters(Strict):
     event: Key | None = None
     recipient: _Recipient = None
     ticket_id: uuid.UUID | None = None
-    ids: Annotated[tuple[uuid.UUID, ...], Field(max_length=_MOST_IDS)] = ()
+    ids: Annotated[tuple[uuid.UUID, ...], Field(min_length=1, max_length=_MOST_IDS)] = ()
 
     def wanted(self, now: datetime) -> DeadLetterFilter:
         """The filter."""
@@ -138,7 +141,9 @@ class DiscardBody(Strict):
     limit: Annotated[
         int, Field(ge=1, le=MAX_LIMIT, description="Most entries, the oldest first.")
     ] = DEFAULT_LIMIT
-    dry_run: Annotated[bool, Field(description="Say what would happen; change nothing.")] = False
+    dry_run: Annotated[StrictBool, Field(description="Say what would happen; change nothing.")] = (
+        False
+    )
     expected: Annotated[
         int | None,
         Field(ge=0, description="`matched` of the dry run; more than that is refused. Needed."),
@@ -149,9 +154,9 @@ class ReprocessBody(DiscardBody):
     """Send dead letters again."""
 
     rate: Annotated[float, Field(gt=0, le=MAX_RATE, description="Notices a second.")] = DEFAULT_RATE
-    even_expired: Annotated[bool, Field(description="Also those whose time is over.")] = False
+    even_expired: Annotated[StrictBool, Field(description="Also those whose time is over.")] = False
     even_unknown: Annotated[
-        bool, Field(description="Also those that may have been sent, and would come twice.")
+        StrictBool, Field(description="Also those that may have been sent, and would come twice.")
     ] = False
 
 
@@ -159,6 +164,6 @@ class ActionQuery(Strict):
     """Which actions."""
 
     cursor: Annotated[
-        int | None, Field(ge=1, le=2**53, description="`next_cursor` of the page before.")
+        int | None, Field(ge=1, le=2**31 - 1, description="`next_cursor` of the page before.")
     ] = None
     limit: Annotated[int, Field(ge=1, le=MOST)] = DEFAULT

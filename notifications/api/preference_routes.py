@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import time
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 from sqlalchemy import select
 
 from notifications.domain.events import PolicyEvent
@@ -53,7 +53,7 @@ class PreferencesBody(Strict):
     quiet_from: Clock = None
     quiet_to: Clock = None
     time_zone: Annotated[str, Field(min_length=1, max_length=64)] = DEFAULT_ZONE
-    quiet_for_urgent: bool = False
+    quiet_for_urgent: StrictBool = False
 
 
 class DeviceBody(Strict):
@@ -67,7 +67,9 @@ class ResumeBody(Strict):
     """Take one's own no back."""
 
     channel: Channel
-    confirm: Annotated[bool, Field(description="True: I want messages on this channel again.")]
+    confirm: Annotated[
+        StrictBool, Field(description="True: I want messages on this channel again.")
+    ]
 
 
 class AddressQuery(Strict):

@@ -73,6 +73,9 @@ _SHOWN = frozenset(
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/+-]{1,80}")
 _PHONE = re.compile(r"\+?[0-9]{8,}")
+_BETWEEN_DIGITS = re.compile(r"(?<=[0-9])[-./:](?=[0-9])")
+"""`+55-11-98765-4321` is a phone number too."""
+
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T[0-9:.+Z-]+")
 _LONGEST_LIST = 20
@@ -102,7 +105,7 @@ def _harmless(value: object) -> bool:
         return False
     if _UUID.search(value) or _MOMENT.fullmatch(value):
         return True
-    return not _PHONE.search(value)
+    return not _PHONE.search(_BETWEEN_DIGITS.sub("", value))
 
 
 def redacted_detail(detail: str) -> str:

@@ -26,6 +26,8 @@ OCCASION_OF_TOPIC = {
     "backlog.high": PolicyEvent.BACKLOG_ALERT,
     "backlog.old": PolicyEvent.BACKLOG_ALERT,
     "backlog.cleared": PolicyEvent.BACKLOG_ALERT,
+    "queue.away": PolicyEvent.BACKLOG_ALERT,
+    "queue.back": PolicyEvent.BACKLOG_ALERT,
     "dlq.threshold": PolicyEvent.DLQ_ALERT,
     "dlq.growth": PolicyEvent.DLQ_ALERT,
     "dlq.cleared": PolicyEvent.DLQ_ALERT,

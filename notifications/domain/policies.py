@@ -19,7 +19,7 @@ DEFAULT_LIFETIME = timedelta(hours=24)
 """After a day nobody acts on a notice any more: it is given up then, with its reason."""
 
 LONGEST = timedelta(days=30)
-_DURATION = re.compile(r"([1-9]\d{0,4})([smhd])")
+_DURATION = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -119,7 +119,7 @@ def parse_policies(document: object) -> dict[PolicyEvent, Policy]:
     """
     problems: list[str] = []
     top = _mapping(document, "(file)", {"version", "events"}, problems)
-    if top.get("version") != FORMAT_VERSION:
+    if top.get("version") != FORMAT_VERSION or isinstance(top["version"], bool | float):
         problems.append(f"version: expected {FORMAT_VERSION}, got {top.get('version')!r}")
     events = top.get("events")
     names = {event.value for event in PolicyEvent}

@@ -64,9 +64,14 @@ class Recipient:
 
     def held_until(self, now: datetime, *, urgent: bool) -> datetime | None:
         """The end of their quiet hours, when a notice made now has to wait for it."""
+        hours = self.hours_for(urgent=urgent)
+        return None if hours is None else quiet_until(now, quiet=hours[0], zone=hours[1])
+
+    def hours_for(self, *, urgent: bool) -> tuple[QuietHours, ZoneInfo] | None:
+        """The quiet hours that such a notice has to respect, and where they are."""
         if self.quiet is None or (urgent and not self.quiet_for_urgent):
             return None
-        return quiet_until(now, quiet=self.quiet, zone=zone_named(self.time_zone))
+        return self.quiet, zone_named(self.time_zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,15 @@ class Notice:
     agent_id: uuid.UUID | None = None
     """Whose address it is; None: nobody's who is an agent."""
     acknowledge: bool = False
+    quiet: tuple[QuietHours, ZoneInfo] | None = None
+    """Those that hold it: what waits for its digest must not leave in them either."""
+
+    def put_off(self, until: datetime) -> datetime:
+        """When it leaves, if it waits until then: after the quiet hours that this lies in."""
+        if self.quiet is None:
+            return until
+        hours, zone = self.quiet
+        return quiet_until(until, quiet=hours, zone=zone) or until
 
 
 def notice_language(languages: Sequence[str]) -> str:
@@ -215,6 +229,7 @@ class _Choice:
                 policy.digest,
                 person.agent_id,
                 policy.acknowledge,
+                None if self.now is None else person.hours_for(urgent=policy.urgent),
             )
             for address in person.addresses(channel)
             if (channel, address) not in self.refused

@@ -54,6 +54,10 @@ class Client(Protocol):
         """Send one message; raises `FcmCallError`."""
         ...
 
+    def close(self) -> None:
+        """Close the connections."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class PushSender:
@@ -88,6 +92,10 @@ class PushSender:
         except FcmCallError as error:
             raise SendFailedError(_failure(error, now=now)) from error
         return Accepted(provider_id=name, form="push")
+
+    async def close(self) -> None:
+        """Close the connections to FCM."""
+        await self.threads.run(self.client.close, wait=WAIT_FOR_THREAD, deadline=DEADLINE)
 
     def message(self, outgoing: Outgoing, *, now: datetime) -> messaging.Message:
         """The message, within FCM's limit: its body is cut first, then its title, then the link.

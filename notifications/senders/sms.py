@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -58,6 +58,10 @@ class Client(Protocol):
         """Messages to a number since a time; raises `TwilioCallError`."""
         ...
 
+    def close(self) -> None:
+        """Close the connections."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class SmsSender:
@@ -69,7 +73,7 @@ class SmsSender:
         public_url: Where Twilio reaches this server.
         frontend_url: Where the console is.
         max_segments: Most SMS one notice may cost.
-        known_ids: Of these Twilio ids, those that belong to another notice than the given one.
+        take: Of these Twilio ids, the one that belongs to the given notice from now on.
     """
 
     client: Client
@@ -77,7 +81,7 @@ class SmsSender:
     public_url: str
     frontend_url: str
     max_segments: int
-    known_ids: Callable[[Collection[str], Outgoing], Awaitable[Collection[str]]]
+    take: Callable[[Sequence[str], Outgoing], Awaitable[str | None]]
     threads: Threads = field(default_factory=lambda: Threads("sms", most=THREADS))
 
     async def send(self, outgoing: Outgoing, *, now: datetime) -> Accepted:
@@ -92,6 +96,10 @@ class SmsSender:
         if message.status in FAILED:
             raise SendFailedError(failure_for(Provider.TWILIO, message.error_code, final=True))
         return Accepted(provider_id=message.sid, form="sms")
+
+    async def close(self) -> None:
+        """Close the connections to Twilio."""
+        await self.threads.run(self.client.close, wait=WAIT_FOR_THREAD, deadline=DEADLINE)
 
     async def look_up(self, outgoing: Outgoing, *, now: datetime) -> Accepted | None:
         """The message of an earlier attempt, if Twilio took one; see `Reconciler`.
@@ -115,11 +123,9 @@ class SmsSender:
             now=now,
             reading=True,
         )
-        if not found:
-            return None
-        others = await self.known_ids([message.sid for message in found], outgoing)
-        alive = [m for m in found if m.sid not in others and m.status not in FAILED]
-        return Accepted(provider_id=alive[0].sid, form="sms") if alive else None
+        alive = [message.sid for message in found if message.status not in FAILED]
+        taken = await self.take(alive, outgoing) if alive else None
+        return None if taken is None else Accepted(provider_id=taken, form="sms")
 
     def form(self, outgoing: Outgoing, *, now: datetime) -> dict[str, Any]:
         """The fields of the request.
@@ -208,19 +214,12 @@ def _failure(refusal: TwilioCallError, *, now: datetime, reading: bool) -> Failu
         return Failure(FailureKind.TRANSIENT, "connection", detail=detail)
     if isinstance(refusal, TwilioUnclearError):
         return _unclear(refusal.code or "no_answer", refusal.http_status, reading=reading)
-    gateway_timeout = refusal.http_status == _GATEWAY_TIMEOUT and refusal.code is None
-    if gateway_timeout and not reading:
-        # The server behind the gateway may have got it: the same as no answer.
-        return _unclear("http_504", refusal.http_status, reading=False)
     return failure_for(
         Provider.TWILIO,
         refusal.code,
         http_status=refusal.http_status,
         retry_after=retry_after(refusal.headers, now=now),
     )
-
-
-_GATEWAY_TIMEOUT = 504
 
 
 def _unclear(code: str, http_status: int | None, *, reading: bool) -> Failure:

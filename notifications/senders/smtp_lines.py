@@ -14,11 +14,11 @@ import re
 import smtplib
 import ssl
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from notifications.domain.failure import Failure, FailureKind, SendFailedError
+from notifications.domain.failure import Consequence, Failure, FailureKind, SendFailedError
 from notifications.services.provider_failures import failure_for
 
 STEP_TIMEOUT_SECONDS = 10.0
@@ -31,7 +31,8 @@ LONGEST_IDLE = timedelta(seconds=30)
 MOST_MAILS = 100
 """On one line: the default of Postfix and Exchange; beyond it they answer 421."""
 
-START_BODY, ACCEPTED, WILL_FORWARD, CLOSING = 354, 250, 251, 421
+CLOSING = 421
+_DONE, _GO_ON = 2, 3  # first digits (RFC 5321 section 4.2.1)
 QUIT_TIMEOUT_SECONDS = 1.0
 _FIRST_FINAL = 500  # replies from here on are final (RFC 5321 section 4.2.1)
 _ENHANCED = re.compile(rb"^([245]\.\d{1,3}\.\d{1,3})\b")
@@ -185,38 +186,74 @@ def _transaction(smtp: smtplib.SMTP, mail: Mail, *, is_kept: bool) -> bool:
     """MAIL, RCPT, DATA and the body. Whether the line can be used again."""
     written = False
     try:
-        _expect(smtp.mail(mail.sender), ACCEPTED, is_kept=is_kept)
-        _expect(smtp.rcpt(mail.recipient), ACCEPTED, WILL_FORWARD)
+        _expect(smtp.mail(mail.sender), is_kept=is_kept, of_recipient=False)
+        _expect(smtp.rcpt(mail.recipient))
         smtp.putcmd("data")
-        _expect(smtp.getreply(), START_BODY)
+        _expect(smtp.getreply(), _GO_ON)
         # RFC 5321 section 4.5.2: a line that begins with a dot gets another one.
         smtp.send(_LEADING_DOT.sub(b"..", mail.content) + b".\r\n")
         written = True
-        _expect(smtp.getreply(), ACCEPTED)
-    except TimeoutError as error:  # it hangs: another line would hang too
-        raise SendFailedError(_broken(error, written=written)) from error
+        _expect_verdict(smtp.getreply())
     except (smtplib.SMTPException, OSError, ValueError) as error:
-        if is_kept and not written:
+        # A server that hangs would hang on another line too; smtplib hides that in the context.
+        hangs = isinstance(error.__context__, TimeoutError)
+        if is_kept and not written and not hangs:
             raise _StaleLineError from error
         raise SendFailedError(_broken(error, written=written)) from error
     return True
 
 
-def _expect(reply: tuple[int, bytes], *wanted: int, is_kept: bool = False) -> None:
+def _expect(
+    reply: tuple[int, bytes],
+    wanted: int = _DONE,
+    *,
+    is_kept: bool = False,
+    of_recipient: bool = True,
+) -> None:
+    """Go on when the reply's first digit is the wanted one.
+
+    `of_recipient`: what is refused may be the recipient. The reply to MAIL is about the sender: a
+    553 there says nothing against the address that the notice is for.
+    """
     code, text = reply
-    if code in wanted:
+    if code // 100 == wanted:
         return
     # On the first command of a kept line "come back" mostly means "not on this line".
     if is_kept and code < _FIRST_FINAL:
         raise _StaleLineError
-    raise _RefusedError(classify_reply(code, text), ready=code not in {CLOSING, -1})
+    failure = classify_reply(code, text)
+    if not of_recipient:
+        failure = _blamed_on_us(failure)
+    raise _RefusedError(failure, ready=code not in {CLOSING, -1})
+
+
+def _blamed_on_us(failure: Failure) -> Failure:
+    if failure.kind is FailureKind.PERMANENT:
+        return replace(failure, consequence=Consequence.ALERT)
+    if failure.consequence is Consequence.STRIKE_RECIPIENT:
+        return replace(failure, consequence=Consequence.NONE)
+    return failure
+
+
+def _expect_verdict(reply: tuple[int, bytes]) -> None:
+    """The answer to the whole message, by its first digit (RFC 5321 section 4.2.1).
+
+    2 took it, 4 and 5 did not. Anything else says neither: it may have been taken.
+    """
+    match reply[0] // 100:
+        case 2:
+            return
+        case 4 | 5:
+            _expect(reply)
+        case _:
+            raise smtplib.SMTPResponseException(*reply)
 
 
 def _reset(smtp: smtplib.SMTP) -> bool:
     """Forget the mail that was refused. Whether the line is ready for another."""
     with contextlib.suppress(smtplib.SMTPException, OSError):
         code, _ = smtp.rset()
-        return code == ACCEPTED
+        return code // 100 == _DONE
     return False
 
 
@@ -257,17 +294,36 @@ def _not_connected(error: Exception) -> Failure:
     match error:
         case smtplib.SMTPAuthenticationError():
             return _refused_login(error)
-        case smtplib.SMTPNotSupportedError():
+        # A bare SMTPException: of the ways to log in that the server offers we know none.
+        case smtplib.SMTPException() if type(error) in _NOT_OFFERED:
             detail = "the mail server offers no STARTTLS or no login; check SMTP_TLS and SMTP_USER"
             return Failure(FailureKind.STOP_CHANNEL, "smtp_unsupported", detail=detail)
         case ssl.SSLCertVerificationError():
             detail = "the mail server's certificate is not valid for SMTP_HOST"
             return Failure(FailureKind.STOP_CHANNEL, "tls_certificate", detail=detail)
         case smtplib.SMTPResponseException():
-            reply = error.smtp_error if isinstance(error.smtp_error, bytes) else b""
-            return classify_reply(error.smtp_code, reply)
+            return _refused_connection(error)
         case _:
             return _broken(error, written=False)
+
+
+_NOT_OFFERED = frozenset({smtplib.SMTPNotSupportedError, smtplib.SMTPException})
+
+
+def _refused_connection(error: smtplib.SMTPResponseException) -> Failure:
+    """A refusal before any mail: of this machine or account, whatever notice happens to wait."""
+    reply = error.smtp_error if isinstance(error.smtp_error, bytes) else b""
+    failure = _blamed_on_us(classify_reply(error.smtp_code, reply))
+    if error.smtp_code < _FIRST_FINAL:
+        return failure
+    return replace(
+        failure,
+        kind=FailureKind.STOP_CHANNEL,
+        consequence=Consequence.ALERT,
+        retry_after=None,
+        wait_is_ours=False,
+        attempts_allowed=None,
+    )
 
 
 def _refused_login(error: smtplib.SMTPAuthenticationError) -> Failure:

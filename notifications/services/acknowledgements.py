@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy import or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from channels.message import InboundMessage, MessageKind, StatusUpdate
@@ -98,16 +99,30 @@ class NoticeAnswers:
             now=now,
             give_up=self.give_up,
         )
+        seen = await _acknowledge(session, row.id, at)
         await note_inbound(session, Channel.WHATSAPP, row.recipient, at=at)
-        if row.acknowledged_at is None:
-            row.acknowledged_at = at
-            ACKNOWLEDGED.labels(event=row.event).inc()
+        ACKNOWLEDGED.labels(event=row.event).inc(seen)
+        if seen:
             log.info(
                 "notification.acknowledged",
                 notification_id=str(row.id),
                 ticket_id=str(row.ticket_id),
                 correlation_id=row.correlation_id,
             )
+
+
+async def _acknowledge(session: AsyncSession, notification_id: uuid.UUID, at: datetime) -> int:
+    """Keep when it was seen, also of those that are told in its words; how many were not before."""
+    seen = await session.execute(
+        update(Notification)
+        .where(
+            or_(Notification.id == notification_id, Notification.digest_id == notification_id),
+            Notification.acknowledged_at.is_(None),
+        )
+        .values(acknowledged_at=at)
+        .returning(Notification.id)
+    )
+    return len(seen.all())
 
 
 def _is_recipient(message: InboundMessage, row: Notification) -> bool:

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.domain.dead_letters import masked_recipient
@@ -60,12 +60,16 @@ async def list_addresses(
     after: uuid.UUID | None = None,
     limit: int = 50,
 ) -> tuple[AddressView, ...]:
-    """Addresses of which something is known, the latest first.
+    """Addresses that are not written to, or have strikes, the latest first.
 
     `after` is the id of the last one of the page before.
     """
     query = (
         select(RecipientAddress)
+        # Somebody wrote from there, and nothing else is known of it.
+        .where(
+            or_(RecipientAddress.state != AddressState.ACTIVE.value, RecipientAddress.strikes > 0)
+        )
         .order_by(RecipientAddress.id.desc())
         .limit(max(1, min(limit, MOST)))
     )

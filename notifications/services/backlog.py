@@ -1,4 +1,4 @@
-"""Count what waits, and alert: too many notices (D6), or one that waits too long.
+"""Count what waits, and alert: too many notices, one that waits too long, a queue that is away.
 
 Counted are the rows that are due now and not told in another's digest, whether their job is in
 Redis or not: the rows are the truth, so a job that Redis lost counts, and a copy counts once.
@@ -35,6 +35,7 @@ QUEUE_AWAY_OLDEST = timedelta(seconds=60)
 """While Redis does not answer nothing leaves at all: no need to wait longer before saying so."""
 
 HIGH, OLD, CLEARED = "backlog.high", "backlog.old", "backlog.cleared"
+AWAY, BACK = "queue.away", "queue.back"
 _SOURCE = "backlog-monitor"
 _QUEUES = (URGENT_QUEUE, QUEUE)
 
@@ -94,7 +95,8 @@ class BacklogMonitor:
             kinds = await waiting(session, now=now)
             firing = await firing_alerts(session)
         broken = {name for name in JobName if f"breaker:{name.value}" in firing}
-        told = {"backlog:notifications": await self._count(kinds, broken, away, now)}
+        told = {"queue:notifications": await self._reach(away, now)}
+        told["backlog:notifications"] = await self._count(kinds, broken, away, now)
         for queue in _QUEUES:
             own = [kind for kind in kinds if kind.queue == queue]
             told[f"oldest:{queue}"] = await self._age(queue, own, broken, away, now)
@@ -110,6 +112,22 @@ class BacklogMonitor:
             return True
         QUEUE_UP.set(1)
         return False
+
+    async def _reach(self, away: bool, now: datetime) -> Says:  # noqa: FBT001
+        """Told at the first look: workers without a queue do its work, so nothing grows old."""
+
+        def decision(before: AlertState | None) -> Decision:
+            return decide(before, value=int(away), limit=1, now=now, cooldown=self.cooldown)
+
+        async with self.db.transaction() as session:
+            return await follow(
+                session,
+                f"queue:{QUEUE}",
+                decision,
+                topics=(AWAY, BACK),
+                payload={"source": _SOURCE, "subject": QUEUE},
+                now=now,
+            )
 
     async def _count(
         self,

@@ -23,6 +23,7 @@ from notifications.services.addresses import refusals
 from notifications.services.digest_followers import give_up_whole
 from notifications.services.failures import FailureNotices
 from notifications.services.ports import Outgoing
+from notifications.services.stored_statuses import have_stored_status, wait_for_status
 from ticketing.db.engine import Database
 from ticketing.db.notification_tables import Notification
 from ticketing.domain.enums import DeliveryGuarantee, DeliveryState
@@ -117,8 +118,13 @@ class Claims:
             (channel, row.recipient) for row in rows if channel is not None and row.is_doubtful
         }
         refused = await refusals(session, pairs, now=now)
+        unknown = [row.id for row in rows if row.was == DeliveryState.UNKNOWN.value]
+        told = await have_stored_status(session, unknown)
+        await wait_for_status(session, told, now=now)
         to_send = []
         for row in rows:
+            if row.id in told:
+                continue
             refusal = refused.get((channel, row.recipient)) if channel is not None else None
             verdict = self._verdict(row, refusal, job_name, now)
             if verdict is None:

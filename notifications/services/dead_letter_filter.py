@@ -13,6 +13,15 @@ from notifications.domain.dead_letters import normal_recipient, recipient_hash
 from ticketing.db.notification_tables import DeadLetter, Notification
 from ticketing.domain.enums import DeadLetterState
 
+MOST_LISTED = 50
+"""Values of one filter that the audit names."""
+
+MOST_LETTERS = 100
+
+
+class ReversedPeriodError(ValueError):
+    """A period that ends before it begins: nothing could match, and nobody means that."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterFilter:
@@ -23,6 +32,9 @@ class DeadLetterFilter:
         until: Failed before.
         queue: The queue its job came from.
         recipient: The whole address; it is compared by its keyed hash and stored nowhere.
+
+    Raises:
+        ReversedPeriodError: when `until` is not after `since`.
     """
 
     states: tuple[DeadLetterState, ...] = ()
@@ -37,6 +49,14 @@ class DeadLetterFilter:
     recipient: str | None = None
     ticket_id: uuid.UUID | None = None
     ids: tuple[uuid.UUID, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.since is not None and self.until is not None and self.until <= self.since:
+            message = (
+                f"until: expected a time after since ({self.since.isoformat(timespec='seconds')}),"
+                f" got {self.until.isoformat(timespec='seconds')}"
+            )
+            raise ReversedPeriodError(message)
 
     def conditions(self, *, recipient_key: str) -> list[ColumnElement[bool]]:
         """The filter as SQL, all of which have to hold."""
@@ -66,7 +86,11 @@ class DeadLetterFilter:
         return wanted
 
     def as_record(self, *, recipient_key: str) -> dict[str, Any]:
-        """The filter as JSON for the audit: without an address."""
+        """The filter as JSON for the audit: without an address.
+
+        Long lists are cut (`<name>_count` says how long they were): each entry has an audit row of
+        its own, and a line of the audit file that grew with them would push older lines out.
+        """
         record: dict[str, Any] = {
             "states": [state.value for state in self.states],
             "job_names": list(self.job_names),
@@ -82,7 +106,19 @@ class DeadLetterFilter:
         }
         if self.recipient is not None:
             record["recipient_hash"] = recipient_hash(recipient_key, self.recipient) or "no key"
-        return {key: value for key, value in record.items() if value not in (None, [])}
+        return _bounded({key: value for key, value in record.items() if value not in (None, [])})
+
+
+def _bounded(record: dict[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    for key, value in record.items():
+        if isinstance(value, list):
+            shown[key] = [word[:MOST_LETTERS] for word in value[:MOST_LISTED]]
+            if len(value) > MOST_LISTED:
+                shown[f"{key}_count"] = len(value)
+        else:
+            shown[key] = value[:MOST_LETTERS] if isinstance(value, str) else value
+    return shown
 
 
 def _to(recipient: str, recipient_key: str) -> ColumnElement[bool]:

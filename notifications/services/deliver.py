@@ -17,7 +17,7 @@ from sqlalchemy import text
 from kit.clock import Clock
 from notifications.domain.failure import Failure, FailureKind, SendFailedError
 from notifications.domain.jobs import JobName
-from notifications.services.claims import IDS, UNKNOWN_FOR_GOOD, Claims
+from notifications.services.claims import IDS, LEASE, UNKNOWN_FOR_GOOD, Claims
 from notifications.services.delivery_metrics import count_put_off, count_result
 from notifications.services.failures import FailureNotices
 from notifications.services.ports import (
@@ -58,6 +58,16 @@ LONGEST_CLOSED = timedelta(seconds=5)
 """How long this process believes a gate that turned everything back without asking it again."""
 
 OPEN = Passage(allowed=True)
+
+CLAIM_HOLDS = LEASE - SEND_DEADLINE - timedelta(seconds=10)
+"""A send begins within this time after its claim, or not at all. A process that stood still for
+longer (stopped, swapped out, a machine that slept) may wake up when its lease is over and another
+has sent the notice. What begins in time ends before the lease does, with 10 s to spare."""
+
+NOT_ASKED = "the provider could not be asked what became of it"
+"""Detail of a failure that is none of sending: it does not count for the breaker."""
+
+CLAIM_OLD = Passage(allowed=False, reason="claim_old")
 
 _LEAVE = text(
     """
@@ -162,11 +172,16 @@ class Deliverer:
         self, ids: Sequence[uuid.UUID], job_name: JobName, slots: Slots, taken: int
     ) -> None:
         """Claim what `taken` places are for, send it, and see it recorded."""
+        began = asyncio.get_running_loop().time()
         try:
             claimed = await self._claims.take(
                 ids, job_name, now=self.clock.now(), worker=self._worker()
             )
+            # Fresh ones first: one of unknown outcome asks and may send nothing, a poor probe.
+            claimed = tuple(sorted(claimed, key=lambda one: one.was_unknown))
             passages = await self._admit(job_name, claimed)
+            if claimed and self._is_old(claimed[0], began):
+                passages = [CLAIM_OLD] * len(claimed)
             going = [pair for pair in zip(claimed, passages, strict=True) if pair[1].allowed]
         except BaseException:
             slots.give_back(taken)
@@ -185,6 +200,16 @@ class Deliverer:
         for outcome in await asyncio.gather(*sends, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
+
+    def _is_old(self, claimed: Outgoing, began: float) -> bool:
+        """Whether a claim may be somebody else's by now.
+
+        By either clock: one may be set back, the other stands still while a machine sleeps.
+        """
+        passed = timedelta(seconds=asyncio.get_running_loop().time() - began)
+        if claimed.claimed_at is not None:
+            passed = max(passed, self.clock.now() - claimed.claimed_at)
+        return passed >= CLAIM_HOLDS
 
     async def _admit(self, job_name: JobName, claimed: Sequence[Outgoing]) -> Sequence[Passage]:
         if self.gate is None or not claimed:
@@ -269,8 +294,8 @@ class Deliverer:
             except SendFailedError as error:
                 # Still nobody knows: it waits again, as the unknown outcome that it is.
                 failure = error.failure
-                detail = "the provider could not be asked what became of it"
-                return Failure(FailureKind.UNKNOWN, failure.code, failure.http_status, None, detail)
+                code, status = failure.code, failure.http_status
+                return Failure(FailureKind.UNKNOWN, code, status, None, NOT_ASKED)
         if found is None and outgoing.guarantee is DeliveryGuarantee.AT_MOST_ONCE:
             return UNKNOWN_FOR_GOOD
         return found
@@ -300,6 +325,11 @@ class Deliverer:
                     generation=one.generation,
                 )
                 for one in results
-                if one.job_name is job_name
+                if one.job_name is job_name and (one.probe or _is_of_sending(one))
             ]
-            await self.gate.report(job_name, outcomes)
+            if outcomes:
+                await self.gate.report(job_name, outcomes)
+
+
+def _is_of_sending(result: Result) -> bool:
+    return isinstance(result.answer, Accepted) or result.answer.detail != NOT_ASKED

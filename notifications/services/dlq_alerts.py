@@ -13,12 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from kit.clock import Clock
 from kit.ids import new_correlation_id
-from notifications.domain.dlq_alerts import AlertState, Says, decide
 from notifications.domain.jobs import CHANNEL_OF_JOB, JobName
 from notifications.services import dlq_webhook
 from ticketing.db.engine import Database
 from ticketing.db.notification_tables import DeadLetter, OperationAlert
 from ticketing.domain.enums import DeadLetterState
+from ticketing.domain.operation_alerts import AlertState, Says, decide
 from ticketing.services.outbox import add_event
 
 log = structlog.get_logger()
@@ -28,6 +28,10 @@ GROWTH = "dlq_growth"
 _TOPICS = {THRESHOLD: "dlq.threshold", GROWTH: "dlq.growth"}
 _CLEARED = "dlq.cleared"
 _SOURCE = "dlq-monitor"
+
+REMIND = timedelta(hours=24)
+"""An alert that goes on is told again once a day: dead letters are never removed by themselves, so
+that one of them may rightly wait for days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class DlqMonitor:
         now: datetime,
     ) -> Says:
         row = await _locked(session, name, now)
-        decision = decide(_state(row), value=count, limit=limit, now=now)
+        decision = decide(_state(row), value=count, limit=limit, now=now, remind=REMIND)
         after = decision.state
         row.firing, row.since, row.told_at = after.firing, after.since, after.told_at
         row.value = count
@@ -144,6 +148,4 @@ async def _locked(session: AsyncSession, name: str, now: datetime) -> OperationA
 
 
 def _state(row: OperationAlert) -> AlertState:
-    # The present firing was told when the telling is not older than it.
-    told = row.firing and row.told_at is not None and row.told_at >= row.since
-    return AlertState(row.firing, row.since, row.told_at, told=told)
+    return AlertState(row.firing, row.since, row.told_at, row.value)

@@ -4,30 +4,30 @@ A worker is gone when it was missing for a while (`worker_presence`) or when the
 ran out. What it had may have been sent:
 
 - e-mail and push go out again at once: the second copy replaces the first;
-- WhatsApp and SMS wait for a status until 45 s after the claim, as does everything that may go out
-  once only;
+- WhatsApp and SMS wait for a status until 45 s after the last moment at which it can have been
+  sent, as does everything that may go out once only;
 - what cost three workers is given up as poison.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import ARRAY, DateTime, Integer, bindparam, select, text
+from sqlalchemy import ARRAY, DateTime, Integer, Interval, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.domain.failure import Failure, FailureKind
 from notifications.domain.jobs import CHANNEL_OF_JOB, JobName
 from notifications.domain.retry import STATUS_WAIT, waits_for_status
 from notifications.domain.suspects import MAX_LOST_WORKERS
-from notifications.services.claims import expired_failure
+from notifications.services.claims import LEASE, expired_failure
 from notifications.services.delivery_metrics import count_freed, count_lost_workers
 from notifications.services.digest_followers import give_up_whole
 from notifications.services.failures import FailureNotices
-from notifications.services.worker_presence import Attendance
+from notifications.services.worker_presence import GONE_AFTER, LONGEST_STEP, Attendance
 from ticketing.db.engine import Database
 from ticketing.db.notification_tables import Notification
 from ticketing.domain.enums import DeliveryGuarantee, DeliveryState
@@ -37,7 +37,50 @@ log = structlog.get_logger()
 BATCH = 200
 """Rows in one transaction; it goes on while full batches come."""
 
+REST_OF_WAIT = STATUS_WAIT - GONE_AFTER
+"""What is left of the wait for a status when a row is freed. Its worker may have sent it with its
+last breath, long after the claim when the provider was slow: that was `GONE_AFTER` ago at least. A
+lease leaves as much between the end of the longest send and its own."""
+
+CLOCKS_DIFFER_BY = timedelta(minutes=1)
+"""What was last touched later than so much from now was touched by a clock that was set back."""
+
+SOON = timedelta(minutes=10)
+"""The longest window of a digest as shipped; a notice that waits for longer at its beginning waits
+for an hour of the day."""
+
 POISON = Failure(FailureKind.UNKNOWN, "worker_lost", detail="every worker died over it")
+
+
+@dataclass(slots=True)
+class LeaseTime:
+    """The time by which leases end, as one sweeping process has seen it pass.
+
+    What passes between two looks without being seen (the clock was set, the machine slept, the
+    database was away) is not taken from the leases of that moment: their workers may be well, and
+    their sends would go out twice.
+    """
+
+    _last_look: datetime | None = None
+    _unseen: timedelta = field(default_factory=timedelta)
+    _until: datetime | None = None
+
+    def is_set_back(self, now: datetime) -> bool:
+        """Whether the clock was set back since the last look; at the first one nobody knows."""
+        return self._last_look is None or now < self._last_look
+
+    def over_by(self, now: datetime) -> datetime:
+        """A lease that ended by the answer is over. Ask at every look, once."""
+        passed = timedelta() if self._last_look is None else now - self._last_look
+        self._last_look = now
+        if passed > LONGEST_STEP:
+            self._unseen += passed - LONGEST_STEP
+            self._until = now + LEASE  # by then every lease of that moment has had its time
+        elif passed < timedelta():
+            self._unseen = max(self._unseen + passed, timedelta())
+        elif self._until is not None and now >= self._until:
+            self._unseen, self._until = timedelta(), None
+        return now - self._unseen
 
 
 @dataclass(slots=True)
@@ -47,6 +90,7 @@ class Freeing:
     db: Database
     give_up: FailureNotices
     attendance: Attendance = field(default_factory=Attendance)
+    leases: LeaseTime = field(default_factory=LeaseTime)
 
     async def run(self, *, now: datetime) -> int:
         """Free what gone workers had, and give up what is expired; how many rows.
@@ -54,13 +98,17 @@ class Freeing:
         Two at once share the rows (SKIP LOCKED). Run it every second: what it has not seen for
         longer does not count as missing.
         """
+        set_back = self.leases.is_set_back(now)
+        leases_until = self.leases.over_by(now)
+        if set_back:
+            await self._bring_forward(now)
         async with self.db.transaction() as session:
             gone = await self.attendance.gone(session, now=now)
             count_lost_workers(len(gone))
             await session.execute(_UNTIMED, {"now": now, "batch": BATCH})
-        done = count = await self._free(gone, now)
+        done = count = await self._free(gone, leases_until, now)
         while count == BATCH:
-            count = await self._free(gone, now)
+            count = await self._free(gone, leases_until, now)
             done += count
         count = await self._expire(now)
         done += count
@@ -69,9 +117,20 @@ class Freeing:
             done += count
         return done
 
-    async def _free(self, gone: frozenset[int], now: datetime) -> int:
+    async def _bring_forward(self, now: datetime) -> None:
+        """Let what waits by a clock that was ahead wait for as long as it was meant to."""
+        count = BATCH
+        while count == BATCH:
+            async with self.db.transaction() as session:
+                values = {"now": now, "ahead": now + CLOCKS_DIFFER_BY, "batch": BATCH}
+                count = len((await session.execute(_AHEAD, values)).all())
+            if count:
+                log.warning("notification.clock_set_back", count=count)
+
+    async def _free(self, gone: frozenset[int], leases_until: datetime, now: datetime) -> int:
         async with self.db.transaction() as session:
-            ids = await _locked(session, _LOST, {"now": now, "gone": sorted(gone)})
+            values = {"leases_until": leases_until, "gone": sorted(gone)}
+            ids = await _locked(session, _LOST, values)
             rows = await _rows(session, ids)
             for row in rows:
                 await self._free_one(session, row, gone, now)
@@ -103,7 +162,7 @@ class Freeing:
         once = row.guarantee == DeliveryGuarantee.AT_MOST_ONCE.value
         if waits_for_status(CHANNEL_OF_JOB.get(JobName(row.job_name)), at_most_once=once):
             row.state = DeliveryState.UNKNOWN.value
-            row.next_attempt_at = max((row.claimed_at or now) + STATUS_WAIT, now)
+            row.next_attempt_at = now + REST_OF_WAIT
         else:
             row.state = DeliveryState.PENDING.value
             row.next_attempt_at = now
@@ -139,11 +198,12 @@ async def _rows(session: AsyncSession, ids: list[Any]) -> list[Notification]:
 _LOST = text(
     """
     SELECT id FROM notifications
-    WHERE state = 'sending' AND (claimed_by = ANY(:gone) OR lease_until <= :now)
+    WHERE state = 'sending' AND (claimed_by = ANY(:gone) OR lease_until <= :leases_until)
     ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED
     """
 ).bindparams(
-    bindparam("gone", type_=ARRAY(Integer())), bindparam("now", type_=DateTime(timezone=True))
+    bindparam("gone", type_=ARRAY(Integer())),
+    bindparam("leases_until", type_=DateTime(timezone=True)),
 )
 # Followers end with their leader.
 _EXPIRED = text(
@@ -153,6 +213,28 @@ _EXPIRED = text(
     ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED
     """
 ).bindparams(bindparam("now", type_=DateTime(timezone=True)))
+# Rows that carry a time of the future as their last claim, or as their beginning. Of those that
+# nobody has claimed yet, the ones that wait for an hour of the day (quiet hours) are left alone.
+_AHEAD = text(
+    """
+    WITH ahead AS (
+      SELECT id, coalesce(claimed_at, created_at) AS touched FROM notifications
+      WHERE state IN ('pending', 'unknown') AND coalesce(claimed_at, created_at) > :ahead
+        AND (claimed_at IS NOT NULL
+             OR next_attempt_at BETWEEN created_at AND created_at + :soon)
+      ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED
+    )
+    UPDATE notifications AS n SET
+      next_attempt_at = n.next_attempt_at - (ahead.touched - :now),
+      enqueued_at = NULL,
+      claimed_at = CASE WHEN n.claimed_at > :now THEN :now ELSE n.claimed_at END
+    FROM ahead WHERE n.id = ahead.id RETURNING n.id
+    """
+).bindparams(
+    bindparam("soon", SOON, type_=Interval()),
+    bindparam("now", type_=DateTime(timezone=True)),
+    bindparam("ahead", type_=DateTime(timezone=True)),
+)
 # A row that waits without a time is due: the sweep looks for times.
 _UNTIMED = text(
     """

@@ -86,7 +86,9 @@ async def insert_all(
         if notice.digest is not None
     }
     if windows:
-        rows = await gather_digests(session, rows, windows=windows, now=now)
+        kept = await gather_digests(session, rows, windows=windows, now=now)
+        _respect_quiet_hours(rows, [notice for _, notice in made], now=now)
+        rows = kept
     new = await _insert(session, rows)
     if any(row["enqueued_at"] is None for row in rows if row["id"] in new):
         await wake_sweep(session)
@@ -95,6 +97,17 @@ async def insert_all(
         for row in rows
         if row["id"] in new and row["digest_id"] is None and row["next_attempt_at"] <= now
     )
+
+
+def _respect_quiet_hours(
+    rows: Sequence[dict[str, Any]], notices: Sequence[Notice], *, now: datetime
+) -> None:
+    """What its digest holds until the quiet hours have begun leaves after them."""
+    for row, notice in zip(rows, notices, strict=True):
+        if row["digest_id"] is None and row["next_attempt_at"] > now:
+            later = notice.put_off(row["next_attempt_at"])
+            row["expires_at"] += later - row["next_attempt_at"]
+            row["next_attempt_at"] = later
 
 
 def _row(

@@ -138,7 +138,7 @@ async def _rise(
     provider_id: str | None,
     now: datetime,
 ) -> None:
-    if RANK[reached.value] <= RANK.get(row.state, 0):
+    if RANK[reached.value] <= RANK.get(row.state, 0) or _is_overtaken(row, reached, provider_id):
         return
     was_given_up = row.state == DeliveryState.FAILED.value or row.reprocess_count > 0
     row.state = reached.value
@@ -153,6 +153,17 @@ async def _rise(
     if was_given_up:
         await recovered(session, [row.id], now=now)
     await tell_followers(session, [row.id], now=now, state=reached)
+
+
+def _is_overtaken(row: Notification, reached: DeliveryState, provider_id: str | None) -> bool:
+    """Whether this is the `sent` of a message that has failed meanwhile.
+
+    Statuses come in any order: this one was true before the failure, and the notice waits for its
+    next attempt or is a dead letter. `delivered` and `read` hold all the same: of a person's
+    devices one may have failed.
+    """
+    of_last_message = provider_id is not None and provider_id == row.provider_id
+    return reached is DeliveryState.SENT and of_last_message and row.state not in RANK
 
 
 def _whatsapp_failure(status: StatusUpdate) -> Failure:

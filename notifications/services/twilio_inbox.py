@@ -7,7 +7,6 @@ stored item, and the sweep comes back to it.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -29,9 +28,9 @@ from notifications.domain.failure import Failure
 from notifications.domain.jobs import Channel, JobName
 from notifications.services.addresses import opt_in, opt_out
 from notifications.services.failures import FailureNotices
-from notifications.services.ports import Outgoing
 from notifications.services.provider_failures import failure_for
 from notifications.services.statuses import apply_notice_status
+from notifications.services.twilio_messages import put_right
 from ticketing.db.engine import Database
 from ticketing.db.tables import Notification, WebhookItem
 from ticketing.domain.enums import DeliveryState
@@ -176,6 +175,14 @@ class TwilioInbox:
             _STATUSES.labels(outcome=outcome).inc()
             log.warning("twilio.status_for_nothing", status=report.status, reason=outcome)
             return
+        if report.sid:
+            await put_right(
+                session,
+                report.sid,
+                notification_id,
+                failed=failure is not None,
+                now=self.clock.now(),
+            )
         known = await apply_notice_status(
             session,
             notification_id,
@@ -198,21 +205,6 @@ class TwilioInbox:
             await opt_out(session, Channel.SMS, number, code="stop", now=self.clock.now())
         elif message.wish is Wish.START:
             await opt_in(session, Channel.SMS, number)
-
-
-async def ids_of_others(
-    db: Database, provider_ids: Collection[str], outgoing: Outgoing
-) -> Collection[str]:
-    """Of these ids of Twilio's, those that belong to another notice than the given one."""
-    async with db.transaction() as session:
-        return frozenset(
-            await session.scalars(
-                select(Notification.provider_id).where(
-                    Notification.provider_id.in_(list(provider_ids)),
-                    Notification.id != outgoing.notification_id,
-                )
-            )
-        )
 
 
 async def _insert(session: AsyncSession, values: dict[str, Any]) -> bool:

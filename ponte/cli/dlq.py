@@ -18,14 +18,12 @@ from kit.periods import FORMS, MomentError, read_moment
 from notifications.dead_letter_desk import DeadLetterDesk
 from notifications.domain.dead_letters import Reason
 from notifications.domain.jobs import InvalidJobNameError, parse_job_name
-from notifications.services.dead_letter_filter import DeadLetterFilter
+from notifications.services.dead_letter_filter import DeadLetterFilter, ReversedPeriodError
 from notifications.services.dead_letter_views import (
     DeadLetterCursorError,
     DeadLetterNotFoundError,
     DeadLetterPage,
-    DeadLetterStory,
 )
-from notifications.services.dlq_actions import ActionResult
 from notifications.services.reprocess_plan import (
     DEFAULT_LIMIT,
     DEFAULT_RATE,
@@ -34,9 +32,9 @@ from notifications.services.reprocess_plan import (
     InvalidOptionError,
     MoreThanSeenError,
     Options,
-    Preview,
 )
 from ponte.cli.app import app, example, fail, print_json, with_database
+from ponte.cli.dlq_output import plain, print_preview, print_result, print_story
 from ponte.cli.keys import settings_with_keys
 from ponte.processes.dead_letter_parts import breakers, dead_letter_desk
 from ponte.settings import Settings
@@ -130,7 +128,7 @@ def list_(
             entry.job_name or "(no job name)", entry.event or "-", entry.error_code, entry.reason,
             entry.recipient or "-",
         )  # fmt: skip
-        print("\t".join(parts))
+        print("\t".join(plain(part) for part in parts))
     if page.next_cursor is not None:
         print(f"(more: --cursor '{page.next_cursor}')")
 
@@ -149,7 +147,7 @@ def show(
     if json_output:
         print_json(asdict(story))
     else:
-        _print_story(story)
+        print_story(story)
 
 
 @dlq.command(
@@ -258,7 +256,7 @@ def audit(
             view.action, view.result, f"{view.done} of {view.matched}",
             f"{view.refused} refused", f"{view.discarded} discarded", view.detail,
         )  # fmt: skip
-        print("\t".join(parts))
+        print("\t".join(plain(part) for part in parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +276,7 @@ def _act(settings: Settings, order: _Order, *, dry_run: bool, yes: bool, json_ou
         print_json(asdict(preview))
         return
     if not json_output:
-        _print_preview(preview)
+        print_preview(preview)
     if dry_run:
         return
     if preview.looked_at and not yes:
@@ -294,7 +292,7 @@ def _act(settings: Settings, order: _Order, *, dry_run: bool, yes: bool, json_ou
     if json_output:
         print_json({**asdict(done), "result": done.result})
     else:
-        _print_result(done)
+        print_result(done)
     for warning in done.warnings:
         print(f"ponte: {warning}; `ponte scheduler` writes it there later", file=sys.stderr)
     if done.result != DlqResult.DONE.value:
@@ -339,19 +337,22 @@ def _filter(
         names = tuple(parse_job_name(name).value for name in job_names or ())
     except InvalidJobNameError as error:
         fail(f"--job-name: {error}", code=_WRONG_USE)
-    return DeadLetterFilter(
-        states=states,
-        job_names=names,
-        error_codes=tuple(error_codes or ()),
-        reasons=tuple(reason.value for reason in reasons or ()),
-        http_status=http_status,
-        since=_moment("--since", since, now),
-        until=_moment("--until", until, now),
-        queue=queue,
-        event=event,
-        recipient=recipient,
-        ids=tuple(ids or ()),
-    )
+    try:
+        return DeadLetterFilter(
+            states=states,
+            job_names=names,
+            error_codes=tuple(error_codes or ()),
+            reasons=tuple(reason.value for reason in reasons or ()),
+            http_status=http_status,
+            since=_moment("--since", since, now),
+            until=_moment("--until", until, now),
+            queue=queue,
+            event=event,
+            recipient=recipient,
+            ids=tuple(ids or ()),
+        )
+    except ReversedPeriodError as error:
+        fail(f"--{error}", code=_WRONG_USE)
 
 
 def _options(
@@ -381,69 +382,3 @@ def _login() -> str:
         return pwd.getpwuid(user).pw_name
     except KeyError:  # a container without a password file
         return str(user)
-
-
-def _print_preview(preview: Preview) -> None:
-    print(f"{preview.matched} dead letters match; the oldest {preview.looked_at} are looked at")
-    verb = "sent again" if preview.action == DlqAction.REPROCESS.value else "discarded"
-    print(f"  {preview.would_do} would be {verb}", end="")
-    print(f", within {preview.seconds:.0f} s" if preview.seconds else "")
-    if preview.would_discard:
-        print(f"  {preview.would_discard} were tried as often as may be: would be discarded")
-    for reason, count in sorted(preview.refused.items()):
-        print(f"  {count} would be refused: {reason}")
-    for problem in preview.invalid:
-        print(f"    {problem}")
-    for name, counts in (
-        ("job", preview.by_job),
-        ("code", preview.by_code),
-        ("age", preview.by_age),
-    ):
-        if counts:
-            shown = ", ".join(f"{key or '(none)'} {count}" for key, count in counts.items())
-            print(f"  by {name}: {shown}")
-
-
-def _print_result(done: ActionResult) -> None:
-    print(f"{done.result}: {done.done} of {done.matched} ({done.action}, action {done.action_id})")
-    if done.last_due_at is not None:
-        print(f"  the last is due at {done.last_due_at.isoformat(timespec='seconds')}")
-    if done.discarded:
-        print(f"  {done.discarded} discarded: tried as often as MAX_DLQ_ATTEMPT allows")
-    for reason, count in sorted(done.refused.items()):
-        print(f"  {count} refused: {reason}")
-
-
-def _print_story(story: DeadLetterStory) -> None:
-    entry = story.entry
-    number = "-" if entry.ticket_number is None else str(entry.ticket_number)
-    lines = {
-        "id": entry.id,
-        "state": entry.state,
-        "job": f"{entry.job_name or '(no job name)'} from {entry.origin_queue}",
-        "event": entry.event or "-",
-        "recipient": entry.recipient or "-",
-        "ticket": number,
-        "reason": entry.reason,
-        "error": f"{entry.error_kind} {entry.error_code} (HTTP {entry.http_status or '-'})",
-        "detail": entry.detail or "-",
-        "attempts": f"{entry.attempts}, reprocessed {entry.reprocess_count} times",
-        "failed": f"{entry.failed_at.isoformat()} (first {entry.first_failed_at.isoformat()})",
-        "payload": entry.payload_hash,
-        "notice": story.notice_state or "-",
-    }
-    if story.next_attempt_at is not None:
-        lines["next"] = story.next_attempt_at.isoformat()
-    if story.expires_at is not None:
-        lines["expires"] = story.expires_at.isoformat()
-    if story.stopped_seconds is not None:
-        lines["breaker"] = f"open for {story.stopped_seconds:.0f} s still"
-    for name, value in lines.items():
-        print(f"{name + ':':<10} {value}")
-    for key, value in entry.payload.get("context", {}).items():
-        print(f"  {key}: {value}")
-    for act in story.acts:
-        print(
-            f"{act.at.isoformat(timespec='seconds')} {act.actor} {act.action}: {act.result}"
-            f" {act.detail}".rstrip()
-        )

@@ -27,6 +27,7 @@ from notifications.services.ports import JobQueue
 from notifications.services.worker_presence import WorkerPresence
 from notifications.shared_state.shared_gate import make_gate
 from ponte.processes.notification_parts import (
+    close_senders,
     failure_notices,
     make_reconcilers,
     make_senders,
@@ -97,6 +98,7 @@ async def _main(settings: Settings) -> int:
                 refuse_new_work(deliverer, stop),
             )
             await deliverer.stop()
+            await close_senders(senders.values())
     finally:
         # Last: as long as something may be unrecorded, the rows are ours.
         here.cancel()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -12,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from channels.http_transport import AiohttpTransport, Answer
+from channels.http_transport import LONGEST_ANSWER, AiohttpTransport, Answer
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 LIMIT = httpx.Timeout(0.3, connect=0.3)
@@ -199,6 +200,24 @@ async def test_an_answer_that_makes_no_sense_may_have_been_carried_out(
     async with serving(handle) as url:
         with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
             await http.post(url, content=b"x")
+
+
+async def test_a_body_that_is_too_long_is_cut_off_and_its_connection_left(http: Any) -> None:
+    lines: list[Any] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines.append(writer)
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            while True:
+                await read_request(reader)
+                writer.write(answer(b" " * (LONGEST_ANSWER * 2)))
+                await writer.drain()
+
+    async with serving(handle) as url:
+        for _ in range(2):
+            found = await http.post(url, content=b"x")
+            assert (found.status_code, len(found.content)) == (200, LONGEST_ANSWER)
+    assert len(lines) == 2
 
 
 async def test_a_redirect_is_an_answer_and_is_not_followed(http: Any) -> None:

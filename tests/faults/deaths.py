@@ -79,7 +79,7 @@ def kill_one_again_and_again(lab: Lab, sizes: Sizes) -> Measured:
 def poison(lab: Lab, sizes: Sizes) -> Measured:
     """F16."""
     result = Measured("F16", f"one notice of {sizes.some} kills every worker that sends it")
-    lab.begin()
+    lab.begin(web=True)  # without statuses WhatsApp would have to repeat what died
     bad = sizes.some // 2 * 2  # an even number: an e-mail
     victim = address(bad, Channel.EMAIL)
     rule = {"do": "kill", "recipient": victim}
@@ -105,6 +105,35 @@ def poison(lab: Lab, sizes: Sizes) -> Measured:
     result.must("nothing else dead", found.dead == 1, f"{found.dead} dead")
     slowest = max(delays(lab, without=victim))
     result.must("others delayed <= 60 s", slowest <= 60, f"{slowest:.1f} s")
+    return result
+
+
+def two_poisons(lab: Lab, sizes: Sizes) -> Measured:
+    """F16b: both are found out, and nobody is buried with them."""
+    result = Measured("F16b", f"two notices of {sizes.some} kill every worker that sends them")
+    lab.begin()
+    channels = [Channel.EMAIL, Channel.PUSH]
+    victims = {address(number, Channel.EMAIL) for number in (10, sizes.some // 2 * 2)}
+    lab.behave(*({"do": "kill", "recipient": one} for one in victims), delay=0.05)
+    lab.accepted |= produce(lab.database_url, Wanted(sizes.some + 1, channels))
+
+    def all_but_alive() -> bool:
+        for _ in range(2 - len(lab.running("worker"))):
+            lab.start("worker")
+        return lab.under_way() == 0
+
+    wait_until(all_but_alive, "the poisons to be found out", seconds=SETTLE_SECONDS)
+    dead = lab.sql(
+        "SELECT n.recipient, d.reason, n.lost_workers FROM dead_letters d "
+        "JOIN notifications n ON n.id = d.notification_id"
+    )
+    result.judge(lab.tally(), dup=2 * THREADS_TIMES_PROCESSES)
+    # The one may kill before the request of the other has come.
+    deaths = [row["lost_workers"] for row in dead]
+    result.must("three deaths each", deaths == [3, 3], deaths)
+    buried = sorted((row["recipient"], row["reason"]) for row in dead)
+    expected = sorted((one, "poison") for one in victims)
+    result.must("both dead, nothing else", buried == expected, f"{len(buried)} dead")
     return result
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import cycle
 from typing import Any
 
@@ -13,7 +13,7 @@ from notifications.domain.jobs import Channel
 from tests.faults.deaths import delays, pause, quantile
 from tests.faults.lab import Lab
 from tests.faults.measured import Measured
-from tests.faults.produce import Steady, ticket_payload
+from tests.faults.produce import Steady, Wanted, address, produce, ticket_payload
 from tests.faults.sizes import Sizes
 from tests.ponte.waiting import wait_until
 
@@ -31,6 +31,28 @@ TROUBLE: tuple[dict[str, Any], ...] = (
     {"do": "garbage", "share": 0.02},
     {"do": "hang", "share": 0.01},
 )
+REFUSALS: Mapping[Channel, dict[str, Any]] = {
+    Channel.EMAIL: {"status": 550, "code": 550},
+    Channel.WHATSAPP: {"status": 400, "code": 131026},
+    Channel.SMS: {"status": 400, "code": 21211},
+    Channel.PUSH: {"status": 404},
+}
+"""How each provider says for good that somebody cannot be reached."""
+
+NOBODY = range(40, 48)
+"""Numbers of recipients whom no provider knows."""
+
+REFUSED: tuple[dict[str, Any], ...] = tuple(
+    {"do": "error", "recipient": address(number, channel)} | REFUSALS[channel]
+    for number in NOBODY
+    for channel in [CHANNELS[number % len(CHANNELS)]]
+)
+AWKWARD: Mapping[str, Mapping[str, Any]] = {
+    "whatsapp": {"late": (0.2, 10.0), "doubled": 0.1, "shuffled": True},
+    "sms": {"late": (0.2, 10.0), "doubled": 0.1, "shuffled": True, "missing": 0.3},
+}
+"""Statuses come late, twice and in any order; of a third of the SMS the list alone tells."""
+
 STEP_SECONDS = 5.0
 SETTLE_SECONDS = 900
 """After the storm: breakers cool down, retries wait up to minutes, unknown ones for a status."""
@@ -40,38 +62,55 @@ def everything(lab: Lab, sizes: Sizes) -> Measured:
     """ALL."""
     result = Measured("ALL", f"everything at once for {sizes.everything_seconds} s")
     lab.begin(schedulers=2, web=True)
-    lab.behave(*TROUBLE, delay=0.02)
+    lab.tell(tidings=AWKWARD, list_lag_seconds=2.0)
+    lab.behave(*REFUSED, *TROUBLE, delay=0.02)
+    once = once_at_most(lab, sizes)
     draw = random.Random(20)  # the same storm every time
     event = ticket_payload(lab.database_url)
     with Steady(lab.database_url, sizes.per_second, CHANNELS, event=event) as traffic:
         _storm(lab, sizes.everything_seconds, draw)
     lab.accepted |= traffic.accepted
-    _mend(lab)
-    quiet = time.monotonic()
+    mend(lab)
     with contextlib.suppress(AssertionError):
         wait_until(lambda: not lab.sql(_WAITING_EVENTS), "the outbox to be empty", seconds=120)
-    # Alerts wait for the end of a digest's window; the short form only counts those that do.
-    lab.settle(seconds=SETTLE_SECONDS, alerts=sizes.long)
-    settled = time.monotonic() - quiet
-    found = lab.tally()
-    result.judge(found, dup=None)
+    books(lab, sizes, result, once)
     silent = traffic.events - {row["event"] for row in lab.sql(_EVENTS)}
     text = f"{len(traffic.events)} events of the outbox became notices"
     result.must(text, not silent, f"{len(silent)} did not")
+    result.notes.append(f"{traffic.refused} transactions of the producer were refused")
+    return result
+
+
+def once_at_most(lab: Lab, sizes: Sizes) -> set[str]:
+    """Some notices that may go out once only; their ids."""
+    wanted = Wanted(sizes.some, CHANNELS, at_most_once=True, first=2_000_000)
+    once = produce(lab.database_url, wanted)
+    lab.accepted |= once
+    return once
+
+
+def books(lab: Lab, sizes: Sizes, result: Measured, once: set[str]) -> None:
+    """Wait until it is quiet, and compare what was accepted with what the provider has."""
+    began = time.monotonic()
+    lab.settle(seconds=SETTLE_SECONDS, alerts=sizes.long)
+    settled = time.monotonic() - began
+    found = lab.tally()
+    result.judge(found, dup=None)
     reasons = lab.sql("SELECT reason, count(*) AS n FROM dead_letters GROUP BY 1")
-    nameless = [row for row in reasons if not row["reason"]]
-    result.must("every dead letter has its reason", not nameless, reasons or "no dead letters")
+    by_reason = {row["reason"]: row["n"] for row in reasons}
+    nameless = [reason for reason in by_reason if not reason]
+    result.must("every dead letter has its reason", not nameless, by_reason or "no dead letters")
     left = lab.under_way(alerts=sizes.long)
     result.must("nothing is still under way", left == 0, f"{left} after {settled:.0f} s of quiet")
     told = {name: found.doubled_by_channel.get(name, 0) for name in ("whatsapp", "sms")}
     result.must("whatsapp and sms doubled 0: they tell afterwards", not any(told.values()), told)
     by = dict(found.doubled_by_channel)
     result.must("e-mail and push repeat under the same id", by.keys() <= SAME_ID | told.keys(), by)
-    result.notes.append(f"{traffic.refused} transactions of the producer were refused")
+    again = [key for key in found.doubled if key in once]
+    result.must("at most once: doubled 0", not again, f"{len(again)}")
     p99 = quantile(delays(lab), 0.99)
     result.notes.append(f"{found.held} alerts wait for the end of their window")
     result.notes.append(f"p99 of the delay {p99:.0f} s, settled {settled:.0f} s after the storm")
-    return result
 
 
 SAME_ID = {"email", "push"}
@@ -146,9 +185,9 @@ def _kill_a_worker(lab: Lab) -> None:
         lab.start("worker")
 
 
-def _mend(lab: Lab) -> None:
-    """Everything works again; whoever is missing is started, as a service manager would."""
-    lab.behave()
+def mend(lab: Lab) -> None:
+    """Everything works again but for whom nobody knows; whoever is missing is started."""
+    lab.behave(*REFUSED)
     for engine in (lab.postgres, lab.redis):
         engine.start()
     lab.ensure(workers=2, schedulers=2, web=True)

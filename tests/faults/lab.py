@@ -13,9 +13,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
+import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,13 +23,14 @@ import httpx
 import psycopg
 import redis as redis_client
 
-from kit.clock import SystemClock
 from ponte.embedded.child import start_child, tail
 from ponte.embedded.postgres import EmbeddedPostgres
 from ponte.embedded.redis import EmbeddedRedis
 from tests.conftest import create_all, empty_all_tables
 from tests.faults.authority import service_account
-from tests.faults.ledger import Call, Row, Tally, read_log, tally
+from tests.faults.causes import Stop, Story
+from tests.faults.ledger import CHANNELS, Call, Row, Tally, read_log, read_notes, tally
+from tests.faults.program import Program, now_seconds
 from tests.ponte.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,55 +38,27 @@ START_SECONDS = 90
 APP_SECRET, VERIFY_TOKEN = "faults-app-secret", "faults-verify"
 TWILIO_TOKEN = "faults-twilio-token-0123456789abcd"
 PHONE_NUMBER_ID = "106540352242922"
+CALM: Mapping[str, Mapping[str, Any]] = {
+    "whatsapp": {"late": (0.2, 5.0), "doubled": 0.05},
+    "sms": {"late": (0.2, 5.0), "doubled": 0.05},
+}
+"""How statuses come when a scenario says nothing else."""
+
 READY_LINES = {"worker": "worker.started", "scheduler": "scheduler.started"}
 
 _ROWS = """
 SELECT n.id::text AS key, n.state, coalesce(n.digest_id, n.id)::text AS told_by, d.reason AS dead,
-  replace(n.job_name, 'send-', '') AS channel, n.idempotency_key LIKE 'fault:%%' AS ours
+  replace(n.job_name, 'send-', '') AS channel, n.idempotency_key LIKE 'fault:%%' AS ours,
+  n.lost_workers, n.guarantee = 'at-most-once' AS once
 FROM notifications n
 LEFT JOIN dead_letters d ON d.notification_id = n.id AND d.state IN ('dead', 'discarded')
 """
 _UNDER_WAY = """
-SELECT count(*) FILTER (WHERE idempotency_key LIKE 'fault:%%') AS ours, count(*) AS all
+SELECT count(*) FILTER (WHERE idempotency_key LIKE 'fault:%%') AS ours,
+  count(*) FILTER (WHERE digest_key IS NULL OR attempts > 0) AS all
 FROM notifications WHERE state IN ('pending', 'sending', 'unknown')
 """
-
-
-@dataclass(slots=True)
-class Program:
-    """One of Ponte's processes."""
-
-    name: str
-    kind: str
-    log: Path
-    changes: Mapping[str, str]
-    process: subprocess.Popen[bytes]
-
-    @property
-    def alive(self) -> bool:
-        return self.process.poll() is None
-
-    def kill(self) -> None:
-        """SIGKILL, no warning."""
-        self.process.kill()
-        self.process.wait()
-
-    def pause(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-
-    def end(self, *, patience_seconds: float = 40) -> tuple[float, int]:
-        """SIGTERM; the seconds it took and the exit code."""
-        began = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            code = self.process.wait(patience_seconds)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            code = -signal.SIGKILL
-        return time.monotonic() - began, code
+"""Without alerts that wait for the end of their digest's window, which is up to ten minutes."""
 
 
 @dataclass(slots=True)
@@ -106,6 +79,7 @@ class Lab:
     own_disk_mb: int = 0
     """Put the database on a small disk of its own; `disk` says where, or that it may not be."""
     disk: Path | None = None
+    stops: list[Stop] = field(default_factory=list)
     _log_start: int = 0
     _starts: int = 0
 
@@ -185,6 +159,19 @@ class Lab:
         engine.process.kill()
         engine.process.wait()
 
+    def stall_database(self, seconds: float) -> None:
+        """SIGSTOP to the server and to every process of it, and after a while SIGCONT."""
+        server = self.postgres.process
+        assert server is not None
+        server.send_signal(signal.SIGSTOP)  # first: it starts no others then
+        children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+        pids = [int(pid) for pid in children.read_text(encoding="ascii").split()]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        threading.Event().wait(seconds)
+        for pid in (*pids, server.pid):
+            os.kill(pid, signal.SIGCONT)
+
     def pause_process(self, process: subprocess.Popen[bytes]) -> None:
         """SIGSTOP."""
         process.send_signal(signal.SIGSTOP)
@@ -227,14 +214,18 @@ class Lab:
         told = {"delay_seconds": delay, "rules": [dict(rule) for rule in rules]}
         self.tell(channels=dict.fromkeys(names, told))
 
+    def log(self) -> str:
+        """What the provider wrote since the scenario began."""
+        raw = (self.folder / "provider.jsonl").read_bytes()[self._log_start :]
+        return raw.decode()
+
     def calls(self) -> list[Call]:
         """What reached the provider since the scenario began."""
-        raw = (self.folder / "provider.jsonl").read_bytes()[self._log_start :]
-        return read_log(raw.decode())
+        return read_log(self.log())
 
     def clock_seconds(self) -> float:
         """Now, as the provider's log writes it."""
-        return SystemClock().now().timestamp()
+        return now_seconds()
 
     def taken(self) -> int:
         """How many notices the provider has taken, each counted once."""
@@ -285,7 +276,7 @@ class Lab:
         self._starts += 1
         name = f"{kind}-{self._starts}"
         log = self.folder / f"{name}.log"
-        program = [self.modules[kind]] if kind in self.modules else ["ponte", kind]
+        program = self.modules.get(kind, f"ponte {kind}").split()
         with log.open("wb") as output:
             process = start_child(
                 [sys.executable, "-m", *program],
@@ -294,7 +285,7 @@ class Lab:
                 death_signal=signal.SIGKILL,
                 cwd=ROOT,
             )
-        started = Program(name, kind, log, changes, process)
+        started = Program(name, kind, log, changes, process, self.stops)
         self.programs.append(started)
         if kind == "worker":
             self.tell(killable=[one.process.pid for one in self.programs if one.kind == kind])
@@ -345,7 +336,7 @@ class Lab:
         """SIGKILL to all of a kind at once."""
         victims = self.running(kind)
         for program in victims:
-            program.process.kill()
+            program.kill_soon()
         for program in victims:
             program.process.wait()
 
@@ -356,7 +347,7 @@ class Lab:
         for engine in (self.postgres, self.redis):
             engine.start()
         self.behave()
-        self.tell(web="")
+        self.tell(web="", tidings=CALM, list_lag_seconds=2.0, list_fails=False)
         for program in self.programs:
             if program.alive:
                 program.go_on()
@@ -400,7 +391,18 @@ class Lab:
         return True
 
     def tally(self) -> Tally:
-        return tally(self.accepted, self.rows(), self.calls())
+        """What became of everything, with the causes of what was doubled or given up."""
+        rows = self.rows()
+        text = self.log()  # after the rows: what they call sent stands in it by then
+        calls = read_log(text)
+        killed = [Stop(call.pid, call.at) for call in calls if call.did == "kill"]
+        story = Story(read_notes(text), [*self.stops, *killed])
+        notices = [call for call in calls if call.channel in CHANNELS]
+        return replace(
+            tally(self.accepted, rows, calls),
+            doublings=tuple(story.doublings(notices)),
+            inexplicable=story.inexplicable(rows, notices),
+        )
 
 
 def mount_disk(place: Path, *, megabytes: int) -> Path | None:

@@ -27,12 +27,42 @@ class Call:
         channel: email, whatsapp, sms, push, or bot.
         key: The notice's id, as it travels with the request.
         did: `taken`, or what was done instead.
+        times: Which request with this key it was, from 1.
+        pid: The process that asked; 0: none of Ponte's workers.
     """
 
     at: float
     channel: str
     key: str
     did: str
+    times: int = 1
+    pid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the provider's log says besides: an answer was written, or a status was accepted.
+
+    Attributes:
+        at: Seconds since 1970.
+        key: The notice's id.
+        what: `answered`: whole and in time; `told`: our web process said 200 to a status.
+        times: Of the request that it is about.
+    """
+
+    at: float
+    key: str
+    what: str
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Doubling:
+    """A notice that was taken once more, and why; empty: nothing explains it."""
+
+    channel: str
+    key: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +84,9 @@ class Row:
     ours: bool = True
     """A producer of the test made it; else it is an alert that Ponte itself made of what happened:
     that one may wait for the end of its digest's window."""
+    lost_workers: int = 0
+    once: bool = False
+    """It may go out once at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +106,15 @@ class Tally:
     """Alerts about what happened that wait to be told together."""
     unasked: tuple[str, ...] = ()
     """Taken by the provider although nobody had accepted them."""
+    doublings: tuple[Doubling, ...] = ()
+    """Each with its cause, as far as the log was asked for causes."""
+    inexplicable: tuple[str, ...] = ()
+    """Dead letters whose reason the log does not bear out."""
+
+    @property
+    def uncaused(self) -> tuple[Doubling, ...]:
+        """Doublings that nothing explains."""
+        return tuple(one for one in self.doublings if not one.why)
 
     @property
     def dup(self) -> int:
@@ -118,4 +160,24 @@ def read_log(text: str) -> list[Call]:
     """The calls to send notices in a provider's log; a last line without its end is left out."""
     whole = text[: text.rfind("\n") + 1]
     lines = [json.loads(line) for line in whole.splitlines()]
-    return [Call(one["at"], one["channel"], one["key"], one["did"]) for one in lines]
+    return [
+        Call(
+            one["at"],
+            one["channel"],
+            one["key"],
+            one["did"],
+            one.get("times", 1),
+            one.get("pid", 0),
+        )
+        for one in lines
+        if "did" in one
+    ]
+
+
+def read_notes(text: str) -> list[Note]:
+    """What a provider's log says besides the requests."""
+    whole = text[: text.rfind("\n") + 1]
+    lines = [json.loads(line) for line in whole.splitlines()]
+    return [
+        Note(one["at"], one["key"], one["note"], one["times"]) for one in lines if "note" in one
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -42,8 +43,16 @@ class Measured:
     def judge(self, found: Tally, *, dup: int | None = 0) -> None:
         """The rules every scenario has: nothing lost, nothing invented, not too many twice."""
         self.tally = found
-        self.must("lost 0", not found.lost, f"lost {len(found.lost)}")
+        names = f" ({len(found.open)} on their way; {', '.join(found.lost[:3])})"
+        names = names if found.lost else ""
+        self.must("lost 0", not found.lost, f"lost {len(found.lost)}{names}")
         self.must("nothing unasked", not found.unasked, f"{len(found.unasked)} unasked")
+        causes = Counter(f"{one.channel}: {one.why or 'no cause'}" for one in found.doublings)
+        if found.doublings:
+            self.must("every doubling has its cause", not found.uncaused, dict(causes))
+        if found.dead or found.inexplicable:
+            strange = found.inexplicable[:3]
+            self.must("every dead letter is borne out by the log", not strange, strange or "")
         if dup is not None:
             by = ", ".join(f"{name} {count}" for name, count in found.doubled_by_channel.items())
             self.must(f"doubled <= {dup}", found.dup <= dup, f"doubled {found.dup} ({by or '-'})")

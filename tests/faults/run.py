@@ -14,6 +14,7 @@ from tests.faults import (
     operator_faults,
     provider_faults,
     queue_faults,
+    worst,
 )
 from tests.faults.lab import Lab
 from tests.faults.measured import Measured
@@ -32,19 +33,22 @@ SCENARIOS: dict[str, Scenario] = {
     "F13": provider_faults.refusing_provider,
     "F14": provider_faults.provider_asks_to_wait,
     "F15": provider_faults.dropped_answers,
+    "F15b": provider_faults.silent_provider,
     "F16": deaths.poison,
+    "F16b": deaths.two_poisons,
     "F17": operator_faults.two_operators,
     "F18": bot_faults.broken_bot,
     "F19": deaths.deploy,
     "F20a": disk_faults.full_disk,
     "F20b": queue_faults.redis_full,
     "ALL": everything.everything,
+    "WORST": worst.worst,
 }
 
 LANES = (
     ("F1", "F2", "F19", "F12"),
-    ("F16", "F3", "F4", "F5", "F6", "F20b"),
-    ("F13", "F14", "F15"),
+    ("F16", "F16b", "F3", "F4", "F5", "F6", "F20b", "WORST"),
+    ("F13", "F14", "F15", "F15b"),
     ("F18", "F17", "F20a", "ALL"),
 )
 """Which run after one another in the short form, of about the same length each."""

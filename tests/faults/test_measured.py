@@ -20,7 +20,7 @@ SOUND = tally({"a"}, [Row("a", "sent", "a")], [Call(1, "email", "a", "taken")])
 def test_a_lost_notice_fails_the_scenario_and_says_so() -> None:
     result = measured(LOST)
 
-    assert result.broken == ["lost 0: lost 1"]
+    assert result.broken == ["lost 0: lost 1 (0 on their way; b)"]
     assert "FAIL: lost 0: lost 1" in result.line()
 
 

@@ -32,3 +32,5 @@ def test_a_worker_that_lies_is_found_out(sizes: Sizes) -> None:
     assert len(result.tally.lost) == sizes.some // 10
     assert result.tally.dup == sizes.some // 10
     assert any(broken.startswith("lost 0: lost") for broken in result.broken)
+    assert {one.why for one in result.tally.doublings} == {""}
+    assert any(broken.startswith("every doubling has its cause") for broken in result.broken)

@@ -76,6 +76,18 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         AuditFile(path).add([record(1)])
 
 
+def test_a_link_to_a_file_is_followed_and_numbered_without_losing_a_line(tmp_path: Path) -> None:
+    target, path = tmp_path / "elsewhere.jsonl", tmp_path / "audit.jsonl"
+    path.symlink_to(target)
+    file = AuditFile(path, max_bytes=150)
+    for number in range(5):
+        file.add([record(number)])
+    found = [
+        line["action_id"] for item in tmp_path.glob("audit.json*[0-9l]") for line in lines(item)
+    ]
+    assert sorted(found) == ["a0", "a1", "a2", "a3", "a4"]
+
+
 def test_several_processes_write_at_once(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
     program = (

@@ -148,6 +148,7 @@ def test_nobody_is_asked_without_a_terminal(
     [
         (["--job-name", "send-fax"], "expected one of notify-user, send-email"),
         (["--since", "yesterday"], "--since: got 'yesterday'; expected 30d"),
+        (["--since", "1h", "--until", "24h"], "--until: expected a time after since"),
         (["--limit", "10001"], "10000"),
         (["--id", "x"], "--id"),
         (["--reason", "bad"], "--reason"),

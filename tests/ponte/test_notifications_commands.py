@@ -34,7 +34,7 @@ def test_the_projects_own_policies_are_right_and_shown(capsys: pytest.CaptureFix
     shown = capsys.readouterr().out
     assert "ok (14 events)" in shown
     assert "  sla-alert: urgent; holder by email" in shown
-    assert "digest 2m; at-least-once" in shown
+    assert "acknowledged on whatsapp; digest 2m; at-least-once" in shown
 
 
 def test_every_mistake_is_named_and_the_check_fails(

@@ -69,6 +69,7 @@ def decide(
     limit: int,
     now: datetime,
     cooldown: timedelta = COOLDOWN,
+    remind: timedelta | None = None,
 ) -> Decision:
     """What follows from the number seen now.
 
@@ -78,6 +79,8 @@ def decide(
         limit: It fires at this number and above.
         now: When it was seen.
         cooldown: Least time between two tellings.
+        remind: Told again after so long while it goes on; None: sooner at first, see
+            `LONGEST_REMINDER`.
     """
     state = replace(before or AlertState(firing=False, since=now, told_at=None), value=value)
     if not state.firing:
@@ -87,11 +90,19 @@ def decide(
     elif value < max(1, limit * CLEAR_BELOW):
         return Decision(_over(state, now), Says.CLEARED if state.told else Says.NOTHING)
     if state.told_at is not None:
-        # So long as it had gone on when it was told last: twice as long each time.
-        wait = min(max(state.told_at - state.since, cooldown), max(LONGEST_REMINDER, cooldown))
+        wait = _pause(state, state.told_at, cooldown, remind)
         if timedelta() <= now - state.told_at < wait:
             return Decision(state, Says.NOTHING)
     return Decision(replace(state, told_at=now), Says.FIRING)
+
+
+def _pause(
+    state: AlertState, told_at: datetime, cooldown: timedelta, remind: timedelta | None
+) -> timedelta:
+    if remind is not None:
+        return max(remind, cooldown) if state.told else cooldown
+    # So long as it had gone on when it was told last: twice as long each time.
+    return min(max(told_at - state.since, cooldown), max(LONGEST_REMINDER, cooldown))
 
 
 def broke(before: AlertState | None, *, at: datetime, now: datetime) -> Decision:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StrictBool
 
 from ticketing.domain.enums import Level, Role
 from ticketing.domain.login import MAX_PASSWORD
@@ -27,7 +27,7 @@ Capacity = Annotated[
     Field(ge=1, le=MAX_CAPACITY, description="Open tickets at once; null: the setting's number."),
 ]
 Scoped = Annotated[
-    bool, Field(description="A supervisor who sees and supervises only their teams' queues.")
+    StrictBool, Field(description="A supervisor who sees and supervises only their teams' queues.")
 ]
 
 

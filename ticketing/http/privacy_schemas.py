@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, Field, StrictBool, model_validator
 
 from ticketing.http.schemas import Key, Reason, Strict, readable
 from ticketing.services.audit import MOST_ENTRIES
@@ -36,7 +36,7 @@ class ContactBody(Strict):
     name: Key | None = None
     email: _Email | None = None
     segment: Key | None = None
-    vip: bool = False
+    vip: StrictBool = False
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -49,7 +49,7 @@ class ContactBody(Strict):
 class EraseBody(Strict):
     """Forget a person."""
 
-    force: Annotated[bool, Field(description="Also when a conversation is active.")] = False
+    force: Annotated[StrictBool, Field(description="Also when a conversation is active.")] = False
 
 
 class HoldBody(Strict):

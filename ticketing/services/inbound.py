@@ -248,9 +248,9 @@ async def _meaning(
 ) -> Processed:
     """What an item does; `row` tells when it came and under which key."""
     if isinstance(item, InboundMessage):
-        if notices is not None and await notices.pressed(session, item):
-            return Processed()
         if await late_copies.forget_message(session, item, row=row, key=privacy_key):
+            return Processed()
+        if notices is not None and await notices.pressed(session, item):
             return Processed()
         return await _message(session, item, row=row)
     if isinstance(item, StatusUpdate):

@@ -55,6 +55,14 @@ EN: Mapping[str, str] = {
     "subject.backlog-alert.backlog.cleared": "[Ponte] Queue of notices is normal again",
     "lead.backlog-alert.backlog.cleared": "Notices leave in the usual time again.",
     "do.backlog-alert.backlog.cleared": "Nothing to do.",
+    "subject.backlog-alert.queue.away": "[Ponte] Redis does not answer",
+    "lead.backlog-alert.queue.away": (
+        "Redis takes no jobs. Notices leave straight from the database, more slowly."
+    ),
+    "do.backlog-alert.queue.away": "Check that Redis runs; no notice is lost.",
+    "subject.backlog-alert.queue.back": "[Ponte] Redis answers again",
+    "lead.backlog-alert.queue.back": "Redis takes jobs again.",
+    "do.backlog-alert.queue.back": "Nothing to do.",
     "subject.dlq-alert": "[Ponte] Notices not delivered",
     "lead.dlq-alert": "The list of notices that were not delivered changed.",
     "subject.dlq-alert.dlq.threshold": "[Ponte] Notices not delivered: {count}",

@@ -55,6 +55,14 @@ ES: Mapping[str, str] = {
     "subject.backlog-alert.backlog.cleared": "[Ponte] Cola de avisos normal de nuevo",
     "lead.backlog-alert.backlog.cleared": "Los avisos vuelven a salir en el tiempo normal.",
     "do.backlog-alert.backlog.cleared": "Nada que hacer.",
+    "subject.backlog-alert.queue.away": "[Ponte] Redis no responde",
+    "lead.backlog-alert.queue.away": (
+        "Redis no acepta tareas. Los avisos salen directo de la base de datos, más despacio."
+    ),
+    "do.backlog-alert.queue.away": "Revise si Redis funciona; ningún aviso se pierde.",
+    "subject.backlog-alert.queue.back": "[Ponte] Redis responde de nuevo",
+    "lead.backlog-alert.queue.back": "Redis acepta tareas de nuevo.",
+    "do.backlog-alert.queue.back": "Nada que hacer.",
     "subject.dlq-alert": "[Ponte] Avisos sin entregar",
     "lead.dlq-alert": "La lista de avisos sin entregar cambió.",
     "subject.dlq-alert.dlq.threshold": "[Ponte] Avisos sin entregar: {count}",

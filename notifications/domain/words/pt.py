@@ -57,6 +57,14 @@ PT: Mapping[str, str] = {
     "subject.backlog-alert.backlog.cleared": "[Ponte] Fila de avisos normal de novo",
     "lead.backlog-alert.backlog.cleared": "Os avisos voltaram a sair no tempo normal.",
     "do.backlog-alert.backlog.cleared": "Nada a fazer.",
+    "subject.backlog-alert.queue.away": "[Ponte] O Redis não responde",
+    "lead.backlog-alert.queue.away": (
+        "O Redis não aceita tarefas. Os avisos saem direto do banco de dados, mais devagar."
+    ),
+    "do.backlog-alert.queue.away": "Confira se o Redis está no ar; nenhum aviso se perde.",
+    "subject.backlog-alert.queue.back": "[Ponte] O Redis responde de novo",
+    "lead.backlog-alert.queue.back": "O Redis aceita tarefas de novo.",
+    "do.backlog-alert.queue.back": "Nada a fazer.",
     "subject.dlq-alert": "[Ponte] Avisos não entregues",
     "lead.dlq-alert": "A lista de avisos não entregues mudou.",
     "subject.dlq-alert.dlq.threshold": "[Ponte] Avisos não entregues: {count}",

@@ -7,15 +7,18 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from channels.http_transport import AiohttpTransport
 from channels.message import OutboundMessage
 from channels.whatsapp.client import TIMEOUT, SendFailedError, WhatsAppClient
 from channels.whatsapp.errors import Action
 from channels.whatsapp.payloads import build_message
+from tests.faults.authority import make_authority
 
 PAYLOAD = build_message(OutboundMessage("Olá ção"), phone="+5511987654321")
 ACCEPTED = {
@@ -126,6 +129,8 @@ async def test_a_wrong_token_stops_the_channel_and_is_not_in_the_error(meta: Fak
         answer(200, {}),
         answer(200, {"messages": []}),
         answer(200, []),
+        answer(200, b"[" * 100_000),
+        answer(504, b"<html>"),
     ],
 )
 async def test_no_clear_answer_after_the_request_was_written_is_unknown(
@@ -168,6 +173,24 @@ async def test_a_wrong_address_stops_the_channel() -> None:
             await client.send(PAYLOAD)
 
     assert caught.value.failure.kind == "stop_channel"
+
+
+@pytest.mark.parametrize("transport", [AiohttpTransport, httpx.AsyncHTTPTransport])
+async def test_a_certificate_nobody_signed_stops_the_channel(
+    meta: FakeMeta, tmp_path: Path, transport: Any
+) -> None:
+    context = make_authority(tmp_path, ["localhost"])
+    server = await asyncio.start_server(meta.serve, "127.0.0.1", 0, ssl=context)
+    url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, httpx.AsyncClient(transport=transport()) as http:
+        client = WhatsAppClient(
+            http, base_url=url, version="v25.0", phone_number_id="1", access_token="tok"
+        )
+        with pytest.raises(SendFailedError) as caught:
+            await client.send(PAYLOAD)
+
+    assert caught.value.failure.kind == "stop_channel"
+    assert meta.requests == []
 
 
 async def test_a_read_mark_is_sent_and_its_failure_raises_nothing(meta: FakeMeta) -> None:

@@ -122,7 +122,14 @@ async def test_one_entry_shows_its_story_and_nothing_about_a_person(
 
 @pytest.mark.parametrize(
     "query",
-    ["?job_name=x", "?state=x&reason=y", "?cursor=z", "?tab=w", "?tab=actions&before=v"],
+    [
+        "?job_name=x",
+        "?state=x&reason=y",
+        "?cursor=z",
+        "?tab=w",
+        "?tab=actions&before=v",
+        "?tab=actions&before=99999999999",
+    ],
 )
 async def test_an_address_that_makes_no_sense_is_still_a_page(
     dlq: Dlq, browser: DlqBrowser, query: str
@@ -132,7 +139,16 @@ async def test_an_address_that_makes_no_sense_is_still_a_page(
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("rate", "x"), ("rate", "0"), ("limit", "-1"), ("action", "burn")]
+    ("field", "value"),
+    [
+        ("rate", "x"),
+        ("rate", "0"),
+        ("limit", "-1"),
+        ("action", "burn"),
+        ("job_name", "send-fax"),
+        ("reason", "x"),
+        ("since", "5y"),
+    ],
 )
 async def test_a_wrong_value_of_a_form_is_refused(
     browser: DlqBrowser, field: str, value: str

@@ -250,6 +250,21 @@ class TestStatus:
 
         assert await door.refusal() == "suspended"
 
+    @pytest.mark.parametrize(("code", "state"), [("30008", "pending"), ("30005", "failed")])
+    @pytest.mark.parametrize("late", ["queued", "sending", "sent"])
+    async def test_a_failure_that_came_before_an_older_callback_stays(
+        self, door: Door, code: str, state: str, late: str
+    ) -> None:
+        """They come in any order: taken for a success it would be lost."""
+        notice = await door.sms(state="unknown", provider_id=None)
+
+        await door.tell(notice, "undelivered", code=code)
+        await door.tell(notice, late)
+
+        assert (await door.world.notification(notice)).state == state
+        await door.tell(notice, "delivered")
+        assert (await door.world.notification(notice)).state == "delivered"
+
     async def test_a_failure_of_an_earlier_message_is_not_heard(self, door: Door) -> None:
         notice = await door.sms()
 

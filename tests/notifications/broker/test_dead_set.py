@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+import threading
 from typing import Any
 
 import dramatiq
@@ -14,13 +14,26 @@ from notifications.broker import NAMESPACE, make_producer_broker, make_worker_br
 from notifications.broker.dead_set import RedisDeadSet
 from notifications.services.ports import QueueUnavailableError
 from notifications.services.reconcile import DlqReconciler, Reconciled
+from tests.notifications.broker.conftest import PATIENCE_SECONDS
 from tests.notifications.conftest import World
+
+
+class PutAside(dramatiq.Middleware):
+    """Counts the messages that Dramatiq's threads have put aside."""
+
+    def __init__(self) -> None:
+        self.count = threading.Semaphore(0)
+
+    def after_nack(self, broker: Any, message: Any) -> None:
+        """It lies in the dead set now."""
+        self.count.release()
 
 
 def put_aside(url: str, count: int) -> None:
     """Let a Dramatiq worker meet messages of an actor that does not exist."""
     broker = make_worker_broker(url)
-    worker = dramatiq.Worker(broker, worker_timeout=50, worker_threads=1)
+    aside = PutAside()
+    broker.add_middleware(aside)
     for number in range(count):
         broker.enqueue(
             dramatiq.Message(
@@ -31,12 +44,10 @@ def put_aside(url: str, count: int) -> None:
                 options={},
             )
         )
+    worker = dramatiq.Worker(broker, worker_timeout=50, worker_threads=1)
     worker.start()
-    client = redis.Redis.from_url(url)
-    waited = 0
-    while client.zcard(f"{NAMESPACE}:notifications.XQ") < count and waited < 100:
-        time.sleep(0.05)  # Dramatiq's own threads are at work
-        waited += 1
+    for _ in range(count):
+        assert aside.count.acquire(timeout=PATIENCE_SECONDS)
     worker.stop()
     broker.close()
 

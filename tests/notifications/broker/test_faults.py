@@ -18,6 +18,8 @@ import pytest
 import redis
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Retries
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from kit.ids import new_id
 from notifications.broker import QUEUE, DramatiqJobQueue, make_worker_broker
@@ -29,7 +31,8 @@ from ponte.processes import worker_pools
 from tests.notifications.broker.conftest import OwnRedis, until
 from tests.notifications.conftest import World
 
-COUNT = 8
+COUNT, LAST = 8, 99
+STALL_SECONDS = 1.0
 LOOK = timedelta(seconds=0.2)
 
 
@@ -107,7 +110,38 @@ class TestPonte:
             await sweep(world.db, queue, now=world.clock.now())
             await until_async(lambda: len(provider.sent) == COUNT)
 
+            assert not own_redis.client.keys("*DQ*")
+
         assert sorted(provider.sent) == sorted(ids)
+
+    def test_nothing_is_ever_delayed_in_redis(self, own_redis: OwnRedis) -> None:
+        """L2 needs delayed messages: those that a live worker holds are stranded by a restart."""
+        broker = make_worker_broker(own_redis.url)
+
+        assert broker.get_declared_delay_queues() == set()
+        assert not any(isinstance(one, Retries) for one in broker.middleware)
+        broker.close()
+
+    async def test_what_ends_while_redis_stalls_is_acknowledged_once_it_goes_on(
+        self, world: World, own_redis: OwnRedis
+    ) -> None:
+        """L3 needs a time-out on the worker's connections; what would run twice is not claimed."""
+        provider = Provider()
+        provider.release.clear()
+        ids = [await world.make_notification() for _ in range(COUNT)]
+        async with working(own_redis, world.deliverer(provider)) as queue:
+            for one in ids:
+                await queue.enqueue([Job("send-email", one, "c", alone=True)])
+            await until_async(lambda: provider.began == COUNT)
+            with own_redis.stalled():
+                provider.release.set()
+                await until_async(lambda: len(provider.sent) == COUNT)
+                await asyncio.sleep(2 * STALL_SECONDS)
+            await until_async(own_redis.is_empty)
+
+        assert sorted(provider.sent) == sorted(ids)
+        client = make_worker_broker(own_redis.url).client
+        assert client.connection_pool.connection_kwargs["socket_timeout"] is None
 
     async def test_stalls_double_nothing_and_leave_nothing_unacknowledged(
         self, world: World, own_redis: OwnRedis
@@ -233,6 +267,76 @@ class TestPlainDramatiq:
         # Eight jobs failed; nobody tries them again, and nobody knows of them.
         assert ran == []
         assert own_redis.is_empty()
+
+    def test_a_restart_of_redis_strands_delayed_messages_in_a_live_worker(
+        self, stock: RedisBroker, own_redis: OwnRedis
+    ) -> None:
+        ran: list[int] = []
+        actor = dramatiq.actor(ran.append, actor_name="work", broker=stock)
+        for number in range(COUNT):
+            actor.send_with_options(args=(number,), delay=1000)
+        worker = dramatiq.Worker(stock, worker_timeout=50, worker_threads=COUNT)
+        worker.start()
+        until(lambda: own_redis.unacknowledged() == COUNT)
+        own_redis.kill()
+        own_redis.start()
+        actor.send(LAST)
+        until(lambda: LAST in ran)  # the worker is there again, and works
+        threading.Event().wait(2)
+        stranded = own_redis.unacknowledged()
+        worker.stop()
+
+        assert ran == [LAST]
+        assert stranded == COUNT
+
+    def test_what_ends_while_redis_stalls_runs_again_where_connections_have_a_timeout(
+        self, own_redis: OwnRedis
+    ) -> None:
+        release = threading.Event()
+        began: list[int] = []
+
+        def work(number: int) -> None:
+            began.append(number)
+            release.wait()
+
+        def start() -> tuple[RedisBroker, dramatiq.Worker, Any]:
+            client = redis.Redis.from_url(
+                # redis-py's own second tries only make the stall longer that it takes.
+                own_redis.url,
+                socket_timeout=STALL_SECONDS / 2,
+                retry=Retry(NoBackoff(), 0),
+            )
+            broker = RedisBroker(  # type: ignore[no-untyped-call]
+                client=client,
+                middleware=[],
+                heartbeat_timeout=1000,
+                maintenance_chance=1_000_000,
+            )
+            actor = dramatiq.actor(work, broker=broker)
+            return broker, dramatiq.Worker(broker, worker_timeout=50, worker_threads=COUNT), actor
+
+        first, worker, actor = start()
+        for number in range(COUNT):
+            actor.send(number)
+        worker.start()
+        until(lambda: len(began) == COUNT)
+        with own_redis.stalled():
+            release.set()
+            threading.Event().wait(2 * STALL_SECONDS)
+        until(lambda: len(own_redis.client.keys("*__acks__*")) > 0)
+        worker.stop()
+        first.close()
+        finished = own_redis.unacknowledged()
+
+        second, worker, _ = start()
+        worker.start()
+        until(own_redis.is_empty)
+        worker.stop()
+        second.close()
+
+        # All but those whose acknowledgement lay in a connection that was open when Redis went on.
+        assert finished > 0
+        assert len(began) == COUNT + finished
 
     def test_a_fetch_whose_answer_was_lost_is_stranded_while_the_worker_lives(
         self, stock: RedisBroker, own_redis: OwnRedis

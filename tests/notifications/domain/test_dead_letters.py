@@ -35,6 +35,8 @@ ALLOWED = Allowances(max_reprocesses=3)
         ("reason", "maria@example.com"),
         ("subject", "+5511912345678"),
         ("subject", "5511912345678"),
+        ("source", "+55-11-91234-5678"),
+        ("source", "11.91234.5678"),
         ("source", "Fila do João"),
         ("also", ["first_response", "Maria da Silva"]),
         ("level", {"name": "Maria"}),

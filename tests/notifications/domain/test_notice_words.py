@@ -58,7 +58,13 @@ FAILED = {"failed_channel": "sms", "failed_code": "30003", "failed_event": "sla-
 
 TOPICS = {
     "breaker-alert": ("breaker.opened", "breaker.closed"),
-    "backlog-alert": ("backlog.high", "backlog.old", "backlog.cleared"),
+    "backlog-alert": (
+        "backlog.high",
+        "backlog.old",
+        "backlog.cleared",
+        "queue.away",
+        "queue.back",
+    ),
     "dlq-alert": ("dlq.threshold", "dlq.growth", "dlq.discarded", "dlq.cleared"),
     "bot-alert": ("bot.unavailable", "bot.recovered"),
     "training-gate": ("training.gate_refused",),

@@ -170,6 +170,11 @@ def set_route(document: Any, **route: Any) -> None:
             ),
             "notify[1]: is there twice",
         ),
+        (lambda d: d.update(version=True), "version: expected 1, got True"),
+        (
+            lambda d: d["events"]["ticket-opened"].update(digest="1\u0663m"),
+            "digest: expected a time such as",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_place_and_what_was_expected(change: Any, problem: Any) -> None:
@@ -196,7 +201,13 @@ def test_all_mistakes_are_listed_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(b"a: [", "is not valid YAML"), (b"\xff\xfe\x00", "is not valid YAML"), (None, "read")],
+    [
+        (b"a: [", "is not valid YAML"),
+        (b"\xff\xfe\x00", "is not valid YAML"),
+        (b"version: 2026-13-45", "is not valid YAML"),
+        (b"[" * 5000, "is not valid YAML"),
+        (None, "read"),
+    ],
 )
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: Any, problem: Any) -> None:
     path = tmp_path / "policies.yml"

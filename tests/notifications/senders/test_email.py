@@ -212,6 +212,27 @@ async def test_a_server_that_hangs_after_the_body_may_have_taken_it(
     assert (failure.kind, failure.code) == (FailureKind.UNKNOWN, "smtp_no_answer")
 
 
+@pytest.mark.parametrize("reply", ["999 what", "354 go on", "100 wait", "what is this", "600 no"])
+async def test_an_answer_to_the_body_that_says_nothing_leaves_it_open_whether_it_was_taken(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock, reply: Any
+) -> None:
+    """Sent again at once, a notice that may go out once only would be there twice."""
+    mailbox.data["ana@example.com"] = [reply]
+
+    failure = await refusal(sender, clock)
+
+    assert (failure.kind, failure.code) == (FailureKind.UNKNOWN, "smtp_no_answer")
+
+
+@pytest.mark.parametrize("reply", ["251 forwarded", "252 maybe", "200 fine"])
+async def test_every_positive_answer_to_the_body_means_that_it_was_taken(
+    sender: EmailSender, mailbox: Mailbox, clock: FakeClock, reply: Any
+) -> None:
+    mailbox.data["ana@example.com"] = [reply]
+
+    assert await sender.send(outgoing(clock), now=clock.now())
+
+
 async def test_a_server_that_is_not_there_is_tried_again(clock: FakeClock) -> None:
     server = SMTPServer("127.0.0.1", free_port(), Tls.NONE, timeout_seconds=0.3)
 
@@ -458,8 +479,12 @@ async def test_an_idle_or_much_used_connection_is_left(
 
 
 async def test_sends_at_once_have_a_connection_each_and_all_arrive(
-    sender: EmailSender, mailbox: Mailbox, clock: FakeClock
+    serve: Callable[..., Controller], mailbox: Mailbox, clock: FakeClock
 ) -> None:
+    # Patient: twenty at once on a machine that is busy with something else take their time.
+    server = SMTPServer("127.0.0.1", serve().port, Tls.NONE, timeout_seconds=5)
+    sender = EmailSender(server, SENDER, "https://ponte.example")
+
     await asyncio.gather(*(sender.send(outgoing(clock), now=clock.now()) for _ in range(20)))
 
     assert len(mailbox.taken) == 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -46,8 +46,8 @@ def server() -> Iterator[VendorServer]:
 
 
 def sender(url: str, *, taken: Collection[str] = (), timeout: float = 5.0) -> SmsSender:
-    async def known(ids: Collection[str], _outgoing: Outgoing) -> Collection[str]:
-        return set(ids) & set(taken)
+    async def take(sids: Sequence[str], _outgoing: Outgoing) -> str | None:
+        return next((sid for sid in sids if sid not in taken), None)
 
     client = TwilioClient(
         account_sid=twilio.ACCOUNT, auth_token="secret", base_url=url, timeout_seconds=timeout
@@ -58,7 +58,7 @@ def sender(url: str, *, taken: Collection[str] = (), timeout: float = 5.0) -> Sm
         public_url=PUBLIC,
         frontend_url="https://console.example",
         max_segments=3,
-        known_ids=known,
+        take=take,
     )
 
 
@@ -217,7 +217,7 @@ class TestRefusals:
             (Reply(400, {"code": "x" * 500}), FailureKind.PERMANENT, "unreadable"),
             (Reply(400, {"code": 5511987654321}), FailureKind.PERMANENT, "unreadable"),
             (Reply(400, [1]), FailureKind.PERMANENT, "http_400"),
-            (Reply(302, b"", {"Location": "/x"}), FailureKind.PERMANENT, "http_302"),
+            (Reply(302, b"", {"Location": "/x"}), FailureKind.TRANSIENT, "http_302"),
             (Reply(201, b""), FailureKind.UNKNOWN, "answer_unreadable"),
             (Reply(201, b"<html>"), FailureKind.UNKNOWN, "answer_unreadable"),
             (Reply(201, [1]), FailureKind.UNKNOWN, "answer_unreadable"),

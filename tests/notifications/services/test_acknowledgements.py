@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import func, select
@@ -19,18 +19,25 @@ from channels.message import (
     StatusUpdate,
 )
 from kit.ids import new_id
-from notifications.domain.failure import Failure, FailureKind
+from notifications.domain.failure import Consequence, Failure, FailureKind, SendFailedError
 from notifications.domain.jobs import Channel, JobName
 from notifications.services.acknowledgements import NoticeAnswers, button_id
+from notifications.services.address_views import list_addresses
 from notifications.services.addresses import note, opt_out, refusals
+from notifications.services.ports import Accepted, Outgoing
 from notifications.services.statuses import callback_data
 from notifications.services.window import last_whatsapp_message
 from tests.notifications.conftest import World
+from ticketing.db.notification_tables import RecipientAddress
+from ticketing.db.privacy_tables import ErasedIdentity
 from ticketing.db.tables import Conversation, Message, WebhookItem
+from ticketing.services.contact_erasure import sender_digests
 from ticketing.services.inbound_engine import InboundEngine
 
 PHONE = "+5511981234567"
 OLD_SPELLING = "+551181234567"  # without the ninth digit, as WhatsApp writes some
+KEY = "of privacy"
+STRIKE = Failure(FailureKind.PERMANENT, "131026", consequence=Consequence.STRIKE_RECIPIENT)
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ def answers(world: World) -> NoticeAnswers:
 async def arrive(
     world: World, items: Sequence[InboundItem], *, by: NoticeAnswers | None = None
 ) -> InboundEngine:
-    engine = InboundEngine(world.db, world.clock, lambda _: None, by or answers(world))
+    engine = InboundEngine(world.db, world.clock, lambda _: None, by or answers(world), KEY)
     await engine.accept(items, "c-9")
     await engine.drain()
     return engine
@@ -128,12 +135,11 @@ async def test_the_window_is_counted_from_when_it_was_pressed(world: World) -> N
 
 async def test_what_is_known_of_the_address_lives_beside_the_window(world: World) -> None:
     notification_id = await notice(world)
-    strike = Failure(FailureKind.PERMANENT, "131026")
     await arrive(world, [press(notification_id)])
     pair = (Channel.WHATSAPP, PHONE)
 
     async with world.db.transaction() as session:
-        await note(session, *pair, strike, now=world.clock.now())
+        await note(session, *pair, STRIKE, now=world.clock.now())
         await note(session, *pair, None, now=world.clock.now())
     assert await last_whatsapp_message(world.db, PHONE) == world.clock.now()
 
@@ -166,6 +172,76 @@ async def test_a_press_proves_that_the_notice_arrived_whatever_was_believed(
 
     row = await world.notification(notification_id)
     assert (row.state, row.next_attempt_at, row.provider_id) == ("read", None, "wamid.7")
+
+
+@dataclass
+class Pressed:
+    """A provider whose answer comes after the recipient has pressed the button, or never."""
+
+    world: World
+    answers: bool
+
+    async def send(self, outgoing: Outgoing, *, now: datetime) -> Accepted:
+        del now
+        await arrive(self.world, [press(outgoing.notification_id, context_id="wamid.7")])
+        if self.answers:
+            return Accepted(provider_id="wamid.7", form="interactive")
+        raise SendFailedError(Failure(FailureKind.UNKNOWN, "ReadTimeout"))
+
+
+@pytest.mark.parametrize("answered", [True, False])
+async def test_a_press_before_the_answer_to_our_request_stays(
+    world: World, *, answered: bool
+) -> None:
+    notification_id = await notice(world, state="pending", provider_id=None)
+    deliverer = world.deliverer(Pressed(world, answered), JobName.SEND_WHATSAPP)
+
+    await deliverer.deliver(notification_id, JobName.SEND_WHATSAPP)
+
+    row = await world.notification(notification_id)
+    assert (row.state, row.provider_id, row.next_attempt_at) == ("read", "wamid.7", None)
+    assert row.acknowledged_at == world.clock.now()
+
+
+async def test_who_saw_a_digest_has_seen_each_notice_in_it(world: World) -> None:
+    leader = await notice(world)
+    inside = await notice(world, digest_id=leader, provider_id=None)
+    beside = await notice(world)
+
+    await arrive(world, [press(leader)])
+
+    rows = [await world.notification(one) for one in (leader, inside, beside)]
+    assert [row.acknowledged_at for row in rows] == [world.clock.now()] * 2 + [None]
+
+
+async def test_who_only_pressed_is_not_on_the_list_of_addresses_left_alone(world: World) -> None:
+    notification_id = await notice(world)
+    await arrive(world, [press(notification_id)])
+
+    async with world.db.transaction() as session:
+        assert await list_addresses(session) == ()
+        await note(session, Channel.WHATSAPP, PHONE, STRIKE, now=world.clock.now())
+        assert [(row.state, row.strikes) for row in await list_addresses(session)] == [
+            ("active", 1)
+        ]
+
+
+@pytest.mark.parametrize("kept", [True, False])
+async def test_the_late_copy_of_a_press_of_somebody_erased_is_forgotten(
+    world: World, *, kept: bool
+) -> None:
+    notification_id = await notice(world) if kept else new_id()
+    now, keys = world.clock.now(), (("phone", PHONE),)
+    async with world.db.transaction() as session:
+        for digest in sender_digests(KEY, "whatsapp", keys):
+            session.add(ErasedIdentity(digest=digest, contact_id=new_id(), erased_at=now))
+
+    await arrive(world, [press(notification_id, timestamp=now - timedelta(hours=1))])
+
+    async with world.db.transaction() as session:
+        (item,) = await session.scalars(select(WebhookItem))
+        assert (item.raw, item.item) == ({}, {})
+        assert await session.scalar(select(func.count()).select_from(RecipientAddress)) == 0
 
 
 @pytest.mark.parametrize("phone", ["+5511999999999", None])

@@ -165,9 +165,30 @@ async def test_without_redis_a_minute_is_too_long(world: World) -> None:
     world.queue.down = True
     world.clock.advance(timedelta(seconds=60))
     await monitor(world).run()
-    ((topic, payload),) = await told(world)
+    _, (topic, payload) = await told(world)
     assert (topic, payload["code"]) == ("backlog.old", "queue_away")
     assert "ponte_notifications_queue_up 0.0" in exposition().decode()
+
+
+async def test_a_queue_that_is_away_is_told_although_nothing_waits(world: World) -> None:
+    # Workers take the rows from the database themselves: no notice ever grows old.
+    world.queue.down = True
+    for _ in range(20):
+        await asyncio.gather(monitor(world).run(), monitor(world).run())
+        world.clock.advance(timedelta(seconds=14))
+    assert await topics(world) == ["queue.away"]
+    world.queue.down = False
+    await monitor(world).run()
+    await monitor(world).run()
+    assert await topics(world) == ["queue.away", "queue.back"]
+
+
+async def test_a_queue_that_flaps_is_told_once_within_the_cooldown(world: World) -> None:
+    for look in range(19):
+        world.queue.down = look % 2 == 0
+        await monitor(world).run()
+        world.clock.advance(timedelta(seconds=15))
+    assert await topics(world) == ["queue.away", "queue.back"]
 
 
 async def test_what_waits_for_a_broken_channel_is_not_told_a_second_time(world: World) -> None:

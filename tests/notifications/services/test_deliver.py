@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from notifications.domain.failure import FailureKind
+from notifications.domain.failure import Failure, FailureKind, SendFailedError
 from notifications.domain.jobs import JobName
 from notifications.domain.suspects import MAX_LOST_WORKERS
 from notifications.services.claims import LEASE, Claims
+from notifications.services.deliver import CLAIM_HOLDS, SEND_DEADLINE
 from notifications.services.freeing import Freeing
-from notifications.services.ports import Accepted
+from notifications.services.ports import Accepted, Passage
 from tests.notifications.conftest import Failing, FakeSender, World
 
 EMAIL, WHATSAPP = JobName.SEND_EMAIL, JobName.SEND_WHATSAPP
@@ -83,6 +84,95 @@ async def test_a_worker_that_died_after_its_claim_is_replaced_when_the_lease_is_
         (dead.notification_id, 2)
     ]
     assert (await world.notification(notification_id)).state == "sent"
+
+
+@pytest.mark.parametrize("job_name", [EMAIL, WHATSAPP])
+async def test_a_worker_that_slept_past_its_lease_does_not_send_what_another_has_sent(
+    world: World, fake_sender: type[FakeSender], job_name: Any
+) -> None:
+    """It claimed, was stopped before its request left, and goes on when others have it."""
+    sleeper, other = fake_sender(), fake_sender()
+    notification_id = await world.make_notification(job_name)
+
+    class StandsStill(OpenGate):
+        async def admit(self, *_: Any) -> Any:
+            world.clock.advance(LEASE)
+            await free(world)
+            world.clock.advance(timedelta(minutes=1))
+            await world.deliverer(other, job_name).deliver(notification_id, job_name)
+            return [Passage(allowed=True)]
+
+    await world.deliverer(sleeper, job_name, gate=StandsStill()).deliver(notification_id, job_name)
+
+    assert (len(sleeper.sent), len(other.sent)) == (0, 1)
+    assert (await world.notification(notification_id)).state == "sent"
+
+
+def test_a_send_that_begins_in_time_ends_before_its_lease() -> None:
+    assert timedelta() < CLAIM_HOLDS < LEASE - SEND_DEADLINE
+
+
+@pytest.mark.parametrize("seconds", [19, 20, -3600])
+async def test_a_claim_that_is_old_is_given_back_and_spends_no_attempt(
+    world: World, fake_sender: type[FakeSender], seconds: Any
+) -> None:
+    sender = fake_sender()
+    notification_id = await world.make_notification()
+
+    class Slow(OpenGate):
+        async def admit(self, *_: Any) -> Any:
+            world.clock.advance(timedelta(seconds=seconds))
+            return [Passage(allowed=True)]
+
+    await world.deliverer(sender, gate=Slow()).deliver(notification_id, EMAIL)
+
+    row = await world.notification(notification_id)
+    if seconds < CLAIM_HOLDS.total_seconds():
+        assert (len(sender.sent), row.state) == (1, "sent")
+    else:
+        assert (sender.sent, row.state, row.attempts, row.deferrals) == ([], "pending", 0, 1)
+
+
+async def test_a_question_that_is_not_answered_says_nothing_about_sending(
+    world: World, fake_sender: type[FakeSender]
+) -> None:
+    """Twilio's list may be down, or closed to our key, while it takes messages as ever."""
+    sms = JobName.SEND_SMS
+    unknown = await world.make_notification(sms, state="unknown", attempts=1, recipient="+551190")
+    fresh = await world.make_notification(sms, recipient="+551191")
+    sender = fake_sender()
+    seen: list[Any] = []
+    told: list[Any] = []
+
+    class Noting(OpenGate):
+        async def admit(self, job_name: Any, recipients: Any) -> Any:
+            seen.extend(recipients)
+            return [Passage(allowed=True)] * len(recipients)
+
+        async def report(self, job_name: Any, outcomes: Any) -> None:
+            told.extend(outcomes)
+
+    class Closed:
+        async def look_up(self, outgoing: Any, *, now: Any) -> Any:
+            raise SendFailedError(Failure(FailureKind.STOP_CHANNEL, "20003", 403))
+
+    options = {"gate": Noting(), "reconcilers": {sms: Closed()}}
+    await world.deliverer(sender, sms, **options).deliver_many([unknown, fresh], sms)
+
+    assert seen == ["+551191", "+551190"]  # whichever is the probe, it sends
+    assert [(one.recipient, one.failure) for one in told] == [("+551191", None)]
+    assert (await world.notification(unknown)).state == "unknown"
+    assert (await world.notification(fresh)).state == "sent"
+
+
+class OpenGate:
+    """Lets everything pass."""
+
+    async def report(self, job_name: Any, outcomes: Any) -> None:
+        """Forgotten."""
+
+    async def closed_for(self, job_names: Any) -> Any:
+        return {}
 
 
 async def test_a_notice_that_kills_every_worker_is_given_up(world: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
@@ -12,6 +13,7 @@ from sqlalchemy import select
 from notifications.domain.failure import Failure, FailureKind, SendFailedError
 from notifications.domain.jobs import Channel, JobName
 from notifications.domain.occasions import PolicyEvent
+from notifications.domain.quiet_hours import QuietHours
 from notifications.domain.recipients import Notice
 from notifications.services.freeing import Freeing
 from notifications.services.notices import Cause, insert_all, insert_notices
@@ -78,6 +80,21 @@ async def test_what_joins_is_sent_with_its_leader_once(world: World) -> None:
 
     assert [sent.notification_id for sent in sender.sent] == [first.id, leader.id]
     assert {row.state for row in await rows(world)} == {"sent"}
+
+
+async def test_a_digest_whose_window_ends_in_quiet_hours_leaves_after_them(world: World) -> None:
+    now = world.clock.now()
+    begin, end = now + WINDOW / 2, now + timedelta(hours=8)
+    notice = alert(quiet=(QuietHours(begin.time(), end.time()), ZoneInfo("UTC")))
+
+    for number in range(1, 4):
+        await tell(world, str(number), notice=notice)
+
+    first, leader, follower = await rows(world)
+    assert first.next_attempt_at == now
+    assert leader.next_attempt_at == end
+    assert leader.expires_at >= end + notice.expires - WINDOW
+    assert follower.digest_id == leader.id
 
 
 async def test_after_a_quiet_window_the_next_goes_at_once(world: World) -> None:

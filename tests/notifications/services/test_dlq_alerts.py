@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from notifications.domain.dlq_alerts import Says
 from notifications.domain.jobs import JobName
 from notifications.services.dlq_alerts import DlqMonitor
 from notifications.services.reprocess_plan import Options
@@ -18,6 +17,7 @@ from tests.notifications.services.test_reprocess import ALL, Dlq
 from ticketing.db.notification_tables import DlqWebhookCall, OperationAlert
 from ticketing.db.tables import OutboxEvent
 from ticketing.domain.enums import DlqAction
+from ticketing.domain.operation_alerts import Says
 
 NOTHING = {"dlq_threshold": Says.NOTHING, "dlq_growth": Says.NOTHING}
 

@@ -68,6 +68,20 @@ async def test_a_state_only_rises_whatever_the_order(world: World, order: Any) -
     assert (await world.notification(notification_id)).state == "read"
 
 
+@pytest.mark.parametrize(("code", "state"), [(131000, "pending"), (131026, "failed")])
+async def test_a_failure_that_came_before_sent_stays_and_delivered_ends_it(
+    world: World, code: Any, state: Any
+) -> None:
+    notification_id = await sent(world)
+
+    await apply(world, notification_id, "failed", code=code)
+    await apply(world, notification_id, "sent")
+    assert (await world.notification(notification_id)).state == state
+
+    await apply(world, notification_id, "delivered")
+    assert (await world.notification(notification_id)).state == "delivered"
+
+
 @pytest.mark.parametrize("state", ["sending", "unknown", "pending"])
 async def test_a_status_settles_what_nobody_knew(
     world: World, state: Any, fake_sender: type[FakeSender]

@@ -1,3 +1,5 @@
+"""When dead letters ring: the one decision about operation alerts, reminded once a day."""
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
@@ -6,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifications.domain.dlq_alerts import AlertState, Says, decide
+from notifications.services.dlq_alerts import REMIND
+from ticketing.domain.operation_alerts import AlertState, Says, decide
 
 START = datetime(2026, 3, 10, 13, 0, tzinfo=UTC)
 
@@ -37,16 +40,18 @@ def test_an_alert_rings_once_and_says_when_it_is_over(
 ) -> None:
     state, heard = None, []
     for minutes, value in looks:
-        decision = decide(state, value=value, limit=10, now=START + timedelta(minutes=minutes))
+        decision = decide(
+            state, value=value, limit=10, now=START + timedelta(minutes=minutes), remind=REMIND
+        )
         state = decision.state
         heard.append(decision.says)
     assert heard == says
 
 
 def test_a_limit_of_one_clears_at_nothing() -> None:
-    state = AlertState(firing=True, since=START, told_at=START, told=True)
-    assert decide(state, value=1, limit=1, now=START).says is Says.NOTHING
-    assert decide(state, value=0, limit=1, now=START).says is Says.CLEARED
+    state = AlertState(firing=True, since=START, told_at=START)
+    assert decide(state, value=1, limit=1, now=START, remind=REMIND).says is Says.NOTHING
+    assert decide(state, value=0, limit=1, now=START, remind=REMIND).says is Says.CLEARED
 
 
 @given(st.lists(st.integers(0, 20), max_size=40), st.integers(1, 15))
@@ -56,7 +61,7 @@ def test_every_clearing_follows_a_firing_and_the_cooldown_holds(
     state, told, last = None, False, None
     for minute, value in enumerate(values):
         now = START + timedelta(minutes=minute)
-        decision = decide(state, value=value, limit=limit, now=now)
+        decision = decide(state, value=value, limit=limit, now=now, remind=REMIND)
         state = decision.state
         if decision.says is Says.FIRING:
             assert last is None or now - last >= timedelta(minutes=5)
