@@ -38,13 +38,13 @@ from ponte.settings import Settings
 
 def run(settings: Settings) -> int:
     """Serve until told to stop."""
-    configure_process(settings, "actions")
     address = urlsplit(settings.ponte_actions_url or "http://127.0.0.1:5055")
     if not settings.ponte_allow_public_bind:
         problem = private_address.problem(address.hostname or "127.0.0.1")
         if problem is not None:
             sys.stderr.write(f"error: PONTE_ACTIONS_URL: {problem}\n")
             return 2
+    configure_process(settings, "actions")
     app = make_app(settings)
     return serve(app, host=address.hostname or "127.0.0.1", port=address.port or 5055)
 

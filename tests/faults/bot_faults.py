@@ -26,7 +26,7 @@ SELECT m.provider_id FROM handoffs h JOIN messages m ON m.id = h.turn_id
 def broken_bot(lab: Lab, sizes: Sizes) -> Measured:
     """F18."""
     result = Measured("F18", "Rasa down, 20 s slow, malformed, failing")
-    lab.begin(workers=1, web=True)
+    lab.begin(workers=1)
     wrote: list[Written] = []
     lab.behave(channels=["bot"])
     first = write(lab, customer(0), "oi", wamid="wamid.first")

@@ -39,7 +39,7 @@ def finished_after(lab: Lab, *, seconds: float = SETTLE_SECONDS) -> Callable[[],
 def kill_all_at_half(lab: Lab, sizes: Sizes) -> Measured:
     """F1."""
     result = Measured("F1", f"kill -9 of all workers at half of {sizes.many}")
-    lab.begin(web=True)
+    lab.begin()
     lab.behave(delay=0.02)
     lab.accepted |= produce(lab.database_url, Wanted(sizes.many))
     wait_until(lambda: lab.taken() >= sizes.many // 2, "half of the notices", seconds=120)
@@ -54,7 +54,7 @@ def kill_all_at_half(lab: Lab, sizes: Sizes) -> Measured:
 def kill_one_again_and_again(lab: Lab, sizes: Sizes) -> Measured:
     """F2."""
     result = Measured("F2", f"kill -9 of a worker every 5 s, {sizes.per_second}/s")
-    lab.begin(web=True)
+    lab.begin()
     lab.behave(delay=0.02)
     kills = 0
     with Steady(lab.database_url, sizes.per_second) as traffic:
@@ -79,7 +79,7 @@ def kill_one_again_and_again(lab: Lab, sizes: Sizes) -> Measured:
 def poison(lab: Lab, sizes: Sizes) -> Measured:
     """F16."""
     result = Measured("F16", f"one notice of {sizes.some} kills every worker that sends it")
-    lab.begin(web=True)  # without statuses WhatsApp would have to repeat what died
+    lab.begin()
     bad = sizes.some // 2 * 2  # an even number: an e-mail
     victim = address(bad, Channel.EMAIL)
     rule = {"do": "kill", "recipient": victim}
@@ -140,7 +140,7 @@ def two_poisons(lab: Lab, sizes: Sizes) -> Measured:
 def deploy(lab: Lab, sizes: Sizes) -> Measured:
     """F19."""
     result = Measured("F19", "SIGTERM to every worker under load, one after the other")
-    lab.begin(web=True)
+    lab.begin()
     lab.behave(delay=0.05)
     slowest, codes = 0.0, set()
     with Steady(lab.database_url, sizes.per_second) as traffic:

@@ -26,7 +26,7 @@ def full_disk(lab: Lab, sizes: Sizes) -> Measured:
     if lab.disk is None:
         result.skipped = "needs the right to mount a small disk"
         return result
-    lab.begin(web=True)
+    lab.begin()
     lab.behave(channels=["bot"])
     ballast = lab.disk / "ballast"
     answers: list[Written] = []

@@ -61,7 +61,7 @@ SETTLE_SECONDS = 900
 def everything(lab: Lab, sizes: Sizes) -> Measured:
     """ALL."""
     result = Measured("ALL", f"everything at once for {sizes.everything_seconds} s")
-    lab.begin(schedulers=2, web=True)
+    lab.begin(schedulers=2)
     lab.tell(tidings=AWKWARD, list_lag_seconds=2.0)
     lab.behave(*REFUSED, *TROUBLE, delay=0.02)
     once = once_at_most(lab, sizes)
@@ -190,4 +190,4 @@ def mend(lab: Lab) -> None:
     lab.behave(*REFUSED)
     for engine in (lab.postgres, lab.redis):
         engine.start()
-    lab.ensure(workers=2, schedulers=2, web=True)
+    lab.ensure(workers=2, schedulers=2)

@@ -342,7 +342,7 @@ class Lab:
 
     # -- a scenario ----------------------------------------------------------------------------
 
-    def begin(self, *, workers: int = 2, schedulers: int = 1, web: bool = False) -> None:
+    def begin(self, *, workers: int = 2, schedulers: int = 1, web: bool = True) -> None:
         """An empty house: rows, queue and provider of the scenario before are forgotten."""
         for engine in (self.postgres, self.redis):
             engine.start()

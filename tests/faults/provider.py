@@ -25,7 +25,7 @@ from typing import Any
 
 from tests.faults.asking import CLOCK, Asked, Behaviour, Rule, twilio_sid
 from tests.faults.authority import HOSTS, make_authority
-from tests.faults.peers import owner_of_port
+from tests.faults.peers import Owners
 from tests.faults.provider_mail import Line
 from tests.faults.provider_web import Web
 from tests.faults.tidings import Teller, Tidings
@@ -62,6 +62,7 @@ class Provider:
         self.behaviours: dict[str, Behaviour] = {}
         self.seen: dict[str, int] = {}
         self.killable: set[int] = set()
+        self._owners = Owners()
         self.list_lag_seconds = 0.0
         """How long after it was taken a message shows up in Twilio's list."""
         self.list_fails = False
@@ -88,7 +89,7 @@ class Provider:
 
     def owner(self, peer_port: int) -> int:
         """The process of ours at the other end of a connection; 0: none of those that may die."""
-        return owner_of_port(peer_port, among=self.killable) or 0
+        return self._owners.of(peer_port, among=self.killable) or 0
 
     async def judge(self, asked: Asked) -> Verdict:
         """What becomes of a request; what is taken stands in the log before this returns."""

@@ -119,7 +119,7 @@ def dropped_answers(lab: Lab, sizes: Sizes) -> Measured:
     that tells: those whose answer was kept back may be taken once more, under the same id.
     """
     result = Measured("F15", "a fifth is taken, and the answer dropped, late or dripping")
-    lab.begin(web=True)
+    lab.begin()
     statuses = {"late": (1.0, 20.0), "doubled": 0.3, "shuffled": True}
     lab.tell(tidings={"whatsapp": statuses, "sms": {"missing": 1.0}}, list_lag_seconds=2.0)
     lab.behave(*KEPT_BACK)
@@ -144,7 +144,7 @@ def silent_provider(lab: Lab, sizes: Sizes) -> Measured:
     status came it may not. Of SMS the callbacks alone tell: doubled 0.
     """
     result = Measured("F15b", "answers kept back, half of the statuses missing, no list of SMS")
-    lab.begin(web=True)
+    lab.begin()
     half = {"late": (1.0, 20.0), "missing": 0.5, "doubled": 0.3, "shuffled": True}
     lab.tell(tidings={"whatsapp": half, "sms": half | {"missing": 0.0}}, list_fails=True)
     lab.behave(*KEPT_BACK, channels=["whatsapp", "sms"])

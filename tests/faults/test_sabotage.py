@@ -13,7 +13,7 @@ from tests.faults.sizes import Sizes
 def nothing_fails(lab: Lab, sizes: Sizes) -> Measured:
     """A calm day."""
     result = Measured("F0", "nothing fails")
-    lab.begin(workers=1)
+    lab.begin(workers=1, web=False)
     lab.accepted |= produce(lab.database_url, Wanted(sizes.some))
     lab.settle(seconds=SETTLE_SECONDS)
     result.judge(lab.tally())

@@ -48,7 +48,7 @@ def worst(lab: Lab, sizes: Sizes) -> Measured:
     lab.modules = {kind: f"tests.faults.stepping {kind}" for kind in ("worker", "scheduler")}
     _set_clocks(lab, 0)
     try:
-        lab.begin(workers=3, schedulers=2, web=True)
+        lab.begin(workers=3, schedulers=2)
         lab.tell(tidings=AWKWARD, list_lag_seconds=2.0)
         lab.behave(*REFUSED, *TROUBLE, *LATE, delay=0.02)
         once = once_at_most(lab, sizes)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 from kit.ids import new_correlation_id, new_id, new_token
 
 
@@ -17,6 +20,22 @@ def test_an_id_made_a_millisecond_later_sorts_later() -> None:
         later = new_id()
 
     assert first < later
+
+
+def test_ids_of_one_process_sort_in_the_order_in_which_they_were_made() -> None:
+    ids = [new_id() for _ in range(20_000)]
+
+    assert ids == sorted(ids)
+    made = ids[0].int >> 80
+    assert abs(made - time.time_ns() // 1_000_000) < 10_000
+
+
+def test_ids_of_several_threads_differ() -> None:
+    with ThreadPoolExecutor(8) as pool:
+        parts = list(pool.map(lambda _: [new_id() for _ in range(500)], range(8)))
+
+    assert len({one for part in parts for one in part}) == 4_000
+    assert all(part == sorted(part) for part in parts)
 
 
 def test_tokens_have_256_bits() -> None:
