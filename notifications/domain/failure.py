@@ -55,6 +55,8 @@ class Failure:
         wait_is_ours: True when `retry_after` is our table's word (30008: after a quarter of
             an hour) and not the provider's, so that the cap on providers does not hold.
         attempts_allowed: Attempts the table allows for this code; None: the preset's number.
+        of_question: True when a question about an earlier attempt failed: nothing was sent by this
+            one, and it says nothing of whether sending works.
     """
 
     kind: FailureKind
@@ -65,6 +67,7 @@ class Failure:
     consequence: Consequence = Consequence.NONE
     wait_is_ours: bool = False
     attempts_allowed: int | None = None
+    of_question: bool = False
 
 
 class SendFailedError(Exception):

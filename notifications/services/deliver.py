@@ -64,9 +64,6 @@ CLAIM_HOLDS = LEASE - SEND_DEADLINE - timedelta(seconds=10)
 longer (stopped, swapped out, a machine that slept) may wake up when its lease is over and another
 has sent the notice. What begins in time ends before the lease does, with 10 s to spare."""
 
-NOT_ASKED = "the provider could not be asked what became of it"
-"""Detail of a failure that is none of sending: it does not count for the breaker."""
-
 CLAIM_OLD = Passage(allowed=False, reason="claim_old")
 
 _LEAVE = text(
@@ -161,7 +158,9 @@ class Deliverer:
 
     def _is_closed(self, job_name: JobName) -> bool:
         until = self._closed_until.get(job_name)
-        return self._stopping or (until is not None and until > self.clock.now())
+        left = timedelta() if until is None else until - self.clock.now()
+        # A clock that was set back must not keep it closed for longer.
+        return self._stopping or timedelta() < left <= LONGEST_CLOSED
 
     async def _leave_to_sweep(self, ids: Sequence[uuid.UUID]) -> None:
         """Say of rows whose job ends unclaimed that they are in no queue."""
@@ -294,8 +293,13 @@ class Deliverer:
             except SendFailedError as error:
                 # Still nobody knows: it waits again, as the unknown outcome that it is.
                 failure = error.failure
-                code, status = failure.code, failure.http_status
-                return Failure(FailureKind.UNKNOWN, code, status, None, NOT_ASKED)
+                return Failure(
+                    FailureKind.UNKNOWN,
+                    failure.code,
+                    http_status=failure.http_status,
+                    detail="the provider could not be asked what became of it",
+                    of_question=True,
+                )
         if found is None and outgoing.guarantee is DeliveryGuarantee.AT_MOST_ONCE:
             return UNKNOWN_FOR_GOOD
         return found
@@ -332,4 +336,4 @@ class Deliverer:
 
 
 def _is_of_sending(result: Result) -> bool:
-    return isinstance(result.answer, Accepted) or result.answer.detail != NOT_ASKED
+    return isinstance(result.answer, Accepted) or not result.answer.of_question

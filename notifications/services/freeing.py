@@ -64,10 +64,17 @@ class LeaseTime:
     _last_look: datetime | None = None
     _unseen: timedelta = field(default_factory=timedelta)
     _until: datetime | None = None
+    _set_back_at: datetime | None = None
 
     def is_set_back(self, now: datetime) -> bool:
-        """Whether the clock was set back since the last look; at the first one nobody knows."""
-        return self._last_look is None or now < self._last_look
+        """Whether the clock was set back a short while ago. Ask before `over_by`.
+
+        At the first look nobody knows. Until every claim of that moment has had its time: who read
+        the clock before may write what it said after.
+        """
+        if self._last_look is None or now < self._last_look:
+            self._set_back_at = now
+        return self._set_back_at is not None and now - self._set_back_at <= LEASE
 
     def over_by(self, now: datetime) -> datetime:
         """A lease that ended by the answer is over. Ask at every look, once."""
@@ -119,13 +126,14 @@ class Freeing:
 
     async def _bring_forward(self, now: datetime) -> None:
         """Let what waits by a clock that was ahead wait for as long as it was meant to."""
-        count = BATCH
-        while count == BATCH:
-            async with self.db.transaction() as session:
-                values = {"now": now, "ahead": now + CLOCKS_DIFFER_BY, "batch": BATCH}
-                count = len((await session.execute(_AHEAD, values)).all())
-            if count:
-                log.warning("notification.clock_set_back", count=count)
+        values = {"now": now, "ahead": now + CLOCKS_DIFFER_BY, "batch": BATCH}
+        for statement in (_AHEAD, _QUEUED_AHEAD):
+            count = BATCH
+            while count == BATCH:
+                async with self.db.transaction() as session:
+                    count = len((await session.execute(statement, values)).all())
+                if count:
+                    log.warning("notification.clock_set_back", count=count)
 
     async def _free(self, gone: frozenset[int], leases_until: datetime, now: datetime) -> int:
         async with self.db.transaction() as session:
@@ -219,7 +227,8 @@ _AHEAD = text(
     """
     WITH ahead AS (
       SELECT id, coalesce(claimed_at, created_at) AS touched FROM notifications
-      WHERE state IN ('pending', 'unknown') AND coalesce(claimed_at, created_at) > :ahead
+      WHERE state IN ('pending', 'unknown') AND next_attempt_at > :ahead
+        AND coalesce(claimed_at, created_at) > :ahead
         AND (claimed_at IS NOT NULL
              OR next_attempt_at BETWEEN created_at AND created_at + :soon)
       ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED
@@ -235,6 +244,18 @@ _AHEAD = text(
     bindparam("now", type_=DateTime(timezone=True)),
     bindparam("ahead", type_=DateTime(timezone=True)),
 )
+# Rows that are due and, by a clock that was ahead, were put in the queue only later: should their
+# jobs be lost, nobody would miss them until then. A second copy of a job finds nothing to do.
+_QUEUED_AHEAD = text(
+    """
+    WITH ahead AS (
+      SELECT id FROM notifications
+      WHERE state IN ('pending', 'unknown') AND enqueued_at > :ahead AND digest_id IS NULL
+      ORDER BY id LIMIT :batch FOR UPDATE SKIP LOCKED
+    )
+    UPDATE notifications AS n SET enqueued_at = NULL FROM ahead WHERE n.id = ahead.id RETURNING n.id
+    """
+).bindparams(bindparam("ahead", type_=DateTime(timezone=True)))
 # A row that waits without a time is due: the sweep looks for times.
 _UNTIMED = text(
     """

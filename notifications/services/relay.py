@@ -91,7 +91,12 @@ class Relay:
 
     async def _next_batch(self) -> tuple[uuid.UUID, ...]:
         now = self.clock.now()
-        self._held = {key: until for key, until in self._held.items() if until > now}
+        # A clock that was set back must not hold them for longer.
+        self._held = {
+            key: until
+            for key, until in self._held.items()
+            if timedelta() < until - now <= HOLD_BACK
+        }
         async with self.db.transaction() as session:
             return await waiting_events(session, limit=BATCH, without=tuple(self._held))
 

@@ -32,6 +32,7 @@ from ticketing.domain.delivery import (
 from ticketing.domain.enums import Author, DeliveryState, Direction
 from ticketing.services.control import state_of
 from ticketing.services.outbound import CLOSED_WINDOW
+from ticketing.services.stored_statuses import STATUS_PAUSE, named_in_stored_statuses
 from ticketing.services.undelivered import tell_undelivered
 
 log = structlog.get_logger()
@@ -107,7 +108,9 @@ async def claim(
         await session.refresh(message, with_for_update=True)
         if conversation is None or not _is_due(message, now=now):
             return None
-        if await _has_earlier_waiting(session, message):
+        if await _waits_for_stored_status(session, message, now=now) or await _has_earlier_waiting(
+            session, message
+        ):
             return None
         if not control.may_leave(
             state_of(conversation),
@@ -131,6 +134,18 @@ async def claim(
 def _is_due(message: Message, *, now: datetime) -> bool:
     waiting = message.delivery in {DeliveryState.PENDING.value, DeliveryState.UNKNOWN.value}
     return waiting and (message.next_attempt_at is None or message.next_attempt_at <= now)
+
+
+async def _waits_for_stored_status(
+    session: AsyncSession, message: Message, *, now: datetime
+) -> bool:
+    """Whether what became of a message lies in our database, and nobody has applied it yet."""
+    if message.delivery != DeliveryState.UNKNOWN.value:
+        return False
+    if not await named_in_stored_statuses(session, [str(message.id)]):
+        return False
+    message.next_attempt_at = now + STATUS_PAUSE
+    return True
 
 
 def _is_overtaken(message: Message, conversation: Conversation) -> bool:

@@ -161,6 +161,37 @@ async def test_what_waits_by_a_clock_that_was_set_back_waits_as_long_as_it_was_m
     assert [job.notification_id for job in world.queue.jobs] == [new]
 
 
+async def test_what_reads_the_clock_before_it_is_set_back_may_write_after(world: World) -> None:
+    freeing = Freeing(world.db, world.give_up, Gone())
+    await freeing.run(now=world.clock.now() + timedelta(hours=1))
+    await freeing.run(now=world.clock.now())  # it is set back: nothing to be seen yet
+    ahead = world.clock.now() + timedelta(hours=1)
+    late = await world.make_notification(claimed_at=ahead, next_attempt_at=ahead)
+
+    world.clock.advance(timedelta(seconds=30))
+    await freeing.run(now=world.clock.now())
+
+    assert (await world.notification(late)).next_attempt_at == world.clock.now()
+
+
+async def test_a_lost_job_is_missed_although_it_was_put_in_by_a_clock_that_was_ahead(
+    world: World,
+) -> None:
+    freeing = Freeing(world.db, world.give_up, Gone())
+    world.queue.jobs.clear()
+    old = await world.make_notification()
+    ahead = world.clock.now() + timedelta(hours=1)
+    await freeing.run(now=ahead)
+    await sweep(world.db, world.queue, now=ahead)
+    world.queue.jobs.clear()  # Redis comes back empty
+
+    world.clock.advance(timedelta(minutes=1))
+    await freeing.run(now=world.clock.now())
+    await sweep(world.db, world.queue, now=world.clock.now())
+
+    assert [job.notification_id for job in world.queue.jobs] == [old]
+
+
 async def look_for(
     freeing: Freeing, world: World, time: timedelta, *, every: timedelta = timedelta(seconds=1)
 ) -> int:

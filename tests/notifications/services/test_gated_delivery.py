@@ -17,6 +17,7 @@ from notifications.shared_state.shared_gate import SharedGate
 from tests.notifications.conftest import World
 
 JOB = JobName.SEND_EMAIL
+DEAD = Failure(FailureKind.TRANSIENT, "smtp_421")
 Answer = Callable[[int], Failure | None]
 
 
@@ -45,20 +46,21 @@ async def gate(world: World, redis_url: str) -> AsyncIterator[SharedGate]:
     await made.close()
 
 
+def make_worker(world: World, gate: SharedGate, provider: Provider) -> Deliverer:
+    return Deliverer(
+        db=world.db,
+        clock=world.clock,
+        senders={JOB: provider},
+        give_up=world.give_up,
+        jitter=lambda: 0.0,
+        gate=gate,
+        record_pauses=(),
+    )
+
+
 async def run(world: World, gate: SharedGate, provider: Provider, seconds: int) -> None:
     """Sweep and deliver every second, by two worker processes in turn."""
-    workers = [
-        Deliverer(
-            db=world.db,
-            clock=world.clock,
-            senders={JOB: provider},
-            give_up=world.give_up,
-            jitter=lambda: 0.0,
-            gate=gate,
-            record_pauses=(),
-        )
-        for _ in range(2)
-    ]
+    workers = [make_worker(world, gate, provider) for _ in range(2)]
     sweep = Sweep(world.db, world.queue, gate)
     for second in range(seconds):
         await sweep.run(now=world.clock.now())
@@ -99,8 +101,7 @@ async def test_a_dead_provider_is_asked_five_times_then_once_a_minute(
 ) -> None:
     for _ in range(30):
         await world.make_notification(JOB)
-    dead = Failure(FailureKind.TRANSIENT, "smtp_421")
-    provider = Provider(world.clock.now(), lambda second: dead if second < 150 else None)
+    provider = Provider(world.clock.now(), lambda second: DEAD if second < 150 else None)
 
     await run(world, gate, provider, 240)
 
@@ -126,3 +127,20 @@ async def test_a_refused_account_is_asked_every_ten_minutes(world: World, gate: 
     assert provider.calls[0] == 0
     assert len(provider.calls) == 2
     assert provider.calls[1] >= 600
+
+
+async def test_a_clock_that_is_set_back_keeps_nothing_closed_for_longer(
+    world: World, gate: SharedGate
+) -> None:
+    provider = Provider(world.clock.now(), lambda second: DEAD if second > 3000 else None)
+    worker = make_worker(world, gate, provider)
+    dead = [await world.make_notification(JOB) for _ in range(6)]
+    world.clock.advance(timedelta(hours=1))
+    for one in dead:
+        await worker.deliver(one, JOB)  # the fifth failure opens the breaker, the sixth meets it
+
+    world.clock.advance(timedelta(hours=-1))
+    late = await world.make_notification(JOB)
+    await worker.deliver(late, JOB)
+
+    assert (await world.notification(late)).state == "sent"

@@ -69,6 +69,20 @@ async def test_a_refused_event_is_tried_again_after_a_while(world: World, relay:
     assert await relay.run() == 1
 
 
+async def test_a_clock_that_is_set_back_keeps_no_event_aside_for_longer(
+    world: World, relay: Relay
+) -> None:
+    bad = await world.make_event(await world.make_ticket(), level=None)
+    world.clock.advance(timedelta(hours=1))
+    await relay.run()
+    async with world.db.transaction() as session:
+        merged = await session.merge(await world.event(bad.id))
+        merged.payload = merged.payload | {"level": "N1"}
+
+    world.clock.advance(timedelta(hours=-1))
+    assert await relay.run() == 1
+
+
 async def test_with_redis_down_all_rows_are_written_and_the_sweep_sends_them_later(
     world: World, relay: Relay
 ) -> None:

@@ -11,9 +11,9 @@ import pytest
 from kit.ids import new_id
 from notifications.domain.jobs import JobName
 from notifications.services.statuses import callback_data
-from notifications.services.stored_statuses import MOST_TRIES, STATUS_PAUSE
 from tests.notifications.conftest import FakeSender, World
 from ticketing.db.tables import WebhookItem
+from ticketing.services.stored_statuses import MOST_TRIES, STATUS_PAUSE
 
 WHATSAPP, SMS = JobName.SEND_WHATSAPP, JobName.SEND_SMS
 NUMBER = "+5511912345678"

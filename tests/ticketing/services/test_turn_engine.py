@@ -26,9 +26,10 @@ from ticketing.db.tables import (
     WebhookItem,
 )
 from ticketing.domain.delivery import Failure
-from ticketing.services import control, turns
+from ticketing.services import control, inbound, turns
 from ticketing.services.control import lock_conversation
 from ticketing.services.ports import BotReply, BotUnavailableError
+from ticketing.services.stored_statuses import MOST_TRIES, STATUS_PAUSE
 from ticketing.services.turn_engine import PunctualBot
 from ticketing.services.turns import ClaimedTurn
 
@@ -426,8 +427,6 @@ class TestCrashes:
     async def test_a_stored_item_that_nobody_processed_is_found_by_the_sweep(
         self, world: World
     ) -> None:
-        from ticketing.services import inbound  # noqa: PLC0415 - one test only
-
         item = inbound_text("oi", at=world.clock.now())
         await inbound.store(world.db, [item], now=world.clock.now(), correlation_id="c")
 
@@ -577,6 +576,32 @@ class TestDelivery:
         assert len(world.sender.sent) == 1
         row = await world.row(select(Message).where(Message.id == sent.message_id))
         assert (row.delivery, row.provider_id) == ("sent", "wamid.real")
+
+    @pytest.mark.parametrize(("tries", "sends"), [(0, 1), (MOST_TRIES, 2)])
+    async def test_a_status_that_is_stored_is_waited_for_unless_nobody_can_apply_it(
+        self, world: World, tries: int, sends: int
+    ) -> None:
+        world.sender.failures = [UNKNOWN]
+        await world.say("oi")
+        (sent,) = world.sender.sent
+        told = status("wamid.real", "sent", callback_data=str(sent.message_id))
+        later = world.clock.now() + timedelta(seconds=30)
+        await inbound.store(world.db, [told], now=later, correlation_id="c")
+        async with world.db.transaction() as session:
+            await session.execute(update(WebhookItem).values(attempts=tries))
+
+        world.clock.advance(timedelta(seconds=31))
+        await world.delivery.sweep()
+        await world.delivery.drain()
+
+        assert len(world.sender.sent) == sends
+        row = await world.row(select(Message).where(Message.id == sent.message_id))
+        assert row.delivery == ("unknown" if sends == 1 else "sent")
+        if sends == 1:
+            assert row.next_attempt_at == world.clock.now() + STATUS_PAUSE
+            await world.later(5)
+            row = await world.row(select(Message).where(Message.id == sent.message_id))
+            assert (row.delivery, row.attempts) == ("sent", 1)
 
     async def test_without_a_status_it_is_sent_once_more(self, world: World) -> None:
         world.sender.failures = [UNKNOWN]
