@@ -160,6 +160,13 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_push_devices_agent_id"), "push_devices", ["agent_id"], unique=False)
     op.create_table(
+        "webhook_reception",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
         "ticket_satisfaction",
         sa.Column("ticket_id", sa.UUID(), nullable=False),
         sa.Column("score", sa.SmallInteger(), nullable=False),
@@ -459,6 +466,7 @@ def downgrade() -> None:
     op.drop_index("ix_dead_letters_error_code_failed_at", table_name="dead_letters")
     op.drop_table("dead_letters")
     op.drop_table("ticket_satisfaction")
+    op.drop_table("webhook_reception")
     op.drop_index(op.f("ix_push_devices_agent_id"), table_name="push_devices")
     op.drop_table("push_devices")
     op.drop_table("notification_preferences")

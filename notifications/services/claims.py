@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.domain.failure import Failure, FailureKind
 from notifications.domain.jobs import CHANNEL_OF_JOB, JobName
+from notifications.domain.retry import STATUS_WAIT, TELLS_AFTERWARDS
 from notifications.domain.suspects import room_for
 from notifications.services.addresses import refusals
 from notifications.services.digest_followers import give_up_whole
@@ -27,6 +28,9 @@ from notifications.services.stored_statuses import have_stored_status, wait_for_
 from ticketing.db.engine import Database
 from ticketing.db.notification_tables import Notification
 from ticketing.domain.enums import DeliveryGuarantee, DeliveryState
+from ticketing.domain.reception import held_until
+from ticketing.services.reception import read_reception
+from ticketing.services.stored_statuses import STATUS_PAUSE
 
 log = structlog.get_logger()
 
@@ -118,12 +122,12 @@ class Claims:
             (channel, row.recipient) for row in rows if channel is not None and row.is_doubtful
         }
         refused = await refusals(session, pairs, now=now)
-        unknown = [row.id for row in rows if row.was == DeliveryState.UNKNOWN.value]
-        told = await have_stored_status(session, unknown)
-        await wait_for_status(session, told, now=now)
+        unknown = [row for row in rows if row.was == DeliveryState.UNKNOWN.value]
+        waits = await self._waits(session, unknown, job_name, now) if unknown else {}
+        await wait_for_status(session, waits)
         to_send = []
         for row in rows:
-            if row.id in told:
+            if row.id in waits:
                 continue
             refusal = refused.get((channel, row.recipient)) if channel is not None else None
             verdict = self._verdict(row, refusal, job_name, now)
@@ -135,6 +139,20 @@ class Claims:
             if notice is not None:
                 await give_up_whole(session, self.give_up, notice, failure, reason=reason, now=now)
         return to_send
+
+    async def _waits(
+        self, session: AsyncSession, rows: Sequence[Row[Any]], job_name: JobName, now: datetime
+    ) -> dict[uuid.UUID, datetime]:
+        """Until when those wait on whose status lies here unapplied, or could not come."""
+        told = await have_stored_status(session, [row.id for row in rows])
+        waits: dict[uuid.UUID, datetime] = {}
+        if CHANNEL_OF_JOB.get(job_name) in TELLS_AFTERWARDS and job_name not in self.asked:
+            reception = await read_reception(session)
+            for row in rows:
+                held = held_until(reception, made_at=row.created_at, wait=STATUS_WAIT, now=now)
+                if held is not None:
+                    waits[row.id] = held
+        return waits | dict.fromkeys(told, now + STATUS_PAUSE)
 
     def _verdict(
         self, row: Row[Any], refusal: str | None, job_name: JobName, now: datetime

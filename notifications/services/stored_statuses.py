@@ -1,16 +1,19 @@
-"""Notices whose status is stored and not applied yet; see `ticketing.services.stored_statuses`."""
+"""Notices whose status is stored and not applied yet, or could not come.
+
+See `ticketing.services.stored_statuses` and `ticketing.domain.reception`.
+"""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import ARRAY, DateTime, Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifications.services.statuses import callback_data
-from ticketing.services.stored_statuses import STATUS_PAUSE, named_in_stored_statuses
+from ticketing.services.stored_statuses import named_in_stored_statuses
 
 
 async def have_stored_status(
@@ -21,12 +24,14 @@ async def have_stored_status(
     return frozenset(by_name[name] for name in await named_in_stored_statuses(session, by_name))
 
 
-async def wait_for_status(
-    session: AsyncSession, ids: Collection[uuid.UUID], *, now: datetime
-) -> None:
-    """Give back the claims of these rows, in the caller's transaction; no attempt is spent."""
-    if ids:
-        await session.execute(_WAIT, {"ids": list(ids), "until": now + STATUS_PAUSE})
+async def wait_for_status(session: AsyncSession, waits: Mapping[uuid.UUID, datetime]) -> None:
+    """Give back the claims of these rows until then, in the caller's transaction.
+
+    No attempt is spent.
+    """
+    for until in set(waits.values()):
+        ids = [one for one, time in waits.items() if time == until]
+        await session.execute(_WAIT, {"ids": ids, "until": until})
 
 
 _WAIT = text(

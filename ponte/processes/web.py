@@ -54,6 +54,7 @@ from ticketing.api.webhooks import create_blueprint as webhook_blueprint
 from ticketing.console.app import create_blueprints as console_blueprints
 from ticketing.db.engine import Database
 from ticketing.domain.quality_file import QualityPlan
+from ticketing.domain.reception import BEAT
 from ticketing.domain.runbook import RunbookBook
 from ticketing.gateways.language_detector import Detector
 from ticketing.gateways.rasa_bot import RasaBot
@@ -64,6 +65,7 @@ from ticketing.services.availability import Availability
 from ticketing.services.delivery_engine import DeliveryEngine
 from ticketing.services.inbound_engine import InboundEngine
 from ticketing.services.leases import owner_name
+from ticketing.services.reception import ReceptionBeat
 from ticketing.services.silence import SilenceSweep
 from ticketing.services.turn_engine import EngineSettings, TurnEngine
 from training.api import training_routes
@@ -272,6 +274,8 @@ def _attach(
         tasks.append(asyncio.create_task(engines.quality.run(every=policy_check)))
         tasks.append(asyncio.create_task(engines.sla.run(every=policy_check)))
         tasks.append(asyncio.create_task(until_done("take_back", engines.delivery.take_back)))
+        beat = ReceptionBeat(db, engines.delivery.clock)
+        tasks.append(asyncio.create_task(_every(BEAT, "reception", beat.run)))
         for name, sweep in (
             ("inbound", engines.inbound.sweep),
             ("turns", engines.turns.sweep),

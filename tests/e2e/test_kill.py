@@ -50,6 +50,9 @@ _ANSWERS = """
 SELECT m.id::text, m.turn_id::text, m.delivery FROM messages m WHERE m.direction = 'outbound'
 """
 _UNDER_WAY = "SELECT 1 FROM turns WHERE state <> 'done' LIMIT 1"
+_RECEPTION = """
+SELECT since < seen_at AS steady, seen_at > now() - interval '30 s' AS fresh FROM webhook_reception
+"""
 _UNSETTLED = """
 SELECT 1 FROM turns WHERE state <> 'done'
 UNION ALL SELECT 1 FROM messages WHERE delivery IN ('pending', 'sending', 'unknown')
@@ -73,6 +76,7 @@ class Evidence:
     cases: dict[str, Case]
     turns: list[TurnRow]
     answers: list[AnswerRow]
+    reception: list[dict[str, object]]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -108,7 +112,7 @@ async def _play(ponte: RunningSet, http: httpx.AsyncClient) -> Evidence:
     await asyncio.gather(*running)
     await asyncio.to_thread(_settle, ponte)
     cases = {victim: await _case(ponte, http, cohort) for victim, cohort in cohorts.items()}
-    return Evidence(cases, _turn_rows(ponte), _answer_rows(ponte))
+    return Evidence(cases, _turn_rows(ponte), _answer_rows(ponte), ponte.query(_RECEPTION))
 
 
 def _kill_and_start_again(ponte: RunningSet, name: str) -> None:
@@ -194,3 +198,9 @@ async def test_the_two_stores_hold_the_same_messages(evidence: Evidence) -> None
     received = [message for case in evidence.cases.values() for message in case.received]
 
     assert faults(written, received, evidence.turns, evidence.answers) == []
+
+
+async def test_the_web_process_says_since_when_it_receives(evidence: Evidence) -> None:
+    (only,) = evidence.reception
+
+    assert only == {"steady": True, "fresh": True}

@@ -44,7 +44,7 @@ def kill_all_at_half(lab: Lab, sizes: Sizes) -> Measured:
     lab.accepted |= produce(lab.database_url, Wanted(sizes.many))
     wait_until(lambda: lab.taken() >= sizes.many // 2, "half of the notices", seconds=120)
     lab.kill_all("worker")
-    lab.ensure(web=True)
+    lab.ensure()
     seconds = finished_after(lab)()
     result.judge(lab.tally(), dup=THREADS_TIMES_PROCESSES)
     result.must("all done <= 60 s after the restart", seconds <= 60, f"{seconds:.1f} s")

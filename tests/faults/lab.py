@@ -316,7 +316,7 @@ class Lab:
     def running(self, kind: str) -> list[Program]:
         return [one for one in self.programs if one.kind == kind and one.alive]
 
-    def ensure(self, *, workers: int = 2, schedulers: int = 1, web: bool = False) -> None:
+    def ensure(self, *, workers: int = 2, schedulers: int = 1, web: bool = True) -> None:
         """Have so many unchanged processes of each kind, and no others."""
         wanted = {"worker": workers, "scheduler": schedulers, "web": int(web)}
         for program in self.programs:

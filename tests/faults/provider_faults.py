@@ -1,12 +1,14 @@
-"""F13 to F15b: what the provider does: refuses all, asks to wait, keeps its answers back."""
+"""F13 to F15c: what the provider does: refuses all, asks to wait, keeps its answers back."""
 
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 from notifications.domain.jobs import Channel
+from notifications.domain.retry import STATUS_WAIT
 from tests.faults.deaths import finished_after, pause
 from tests.faults.lab import Lab
 from tests.faults.ledger import Call, Tally
@@ -98,6 +100,11 @@ def too_early(calls: list[Call], refused: float, seconds: float) -> list[Call]:
     ]
 
 
+MORE = timedelta(seconds=15)
+"""By so much the web process stays away for longer than a status is waited for."""
+
+_RECEIVES = "SELECT 1 FROM webhook_reception"
+
 ALL_CHANNELS = (Channel.EMAIL, Channel.WHATSAPP, Channel.SMS, Channel.PUSH)
 PATIENCE_SECONDS = 900
 """Answers that were waited for in vain come in a row and open the breaker, again and again: each
@@ -158,6 +165,28 @@ def silent_provider(lab: Lab, sizes: Sizes) -> Measured:
     by = set(found.doubled_by_channel)
     result.must("only whatsapp without a status doubled", by <= {"whatsapp"}, by or "none")
     _only_unknown_is_dead(lab, result)
+    return result
+
+
+def statuses_without_web(lab: Lab, sizes: Sizes) -> Measured:
+    """F15c: answers are dropped while no web process can hear of statuses, for over a wait.
+
+    The wait for a status counts only while one could come: nothing may double.
+    """
+    away = (STATUS_WAIT + MORE).total_seconds()
+    result = Measured("F15c", f"answers dropped, no web process for {away:g} s")
+    lab.begin()
+    lab.tell(tidings={"whatsapp": {"late": (1.0, 5.0), "shuffled": True}})
+    lab.behave({"do": "drop", "share": 0.5, "first_only": True}, channels=["whatsapp"])
+    wait_until(lambda: lab.sql(_RECEIVES), "the web process to say that it receives", seconds=30)
+    lab.kill_all("web")
+    lab.accepted |= produce(lab.database_url, Wanted(sizes.some, [Channel.WHATSAPP]))
+    unknown = _unknown_is_seen(lab)
+    pause(away)
+    lab.ensure()
+    lab.settle(seconds=PATIENCE_SECONDS)
+    result.judge(lab.tally(), dup=0)
+    result.must("the state unknown was seen", unknown > 0, unknown)
     return result
 
 

@@ -34,6 +34,7 @@ SCENARIOS: dict[str, Scenario] = {
     "F14": provider_faults.provider_asks_to_wait,
     "F15": provider_faults.dropped_answers,
     "F15b": provider_faults.silent_provider,
+    "F15c": provider_faults.statuses_without_web,
     "F16": deaths.poison,
     "F16b": deaths.two_poisons,
     "F17": operator_faults.two_operators,
@@ -48,7 +49,7 @@ SCENARIOS: dict[str, Scenario] = {
 LANES = (
     ("F1", "F2", "F19", "F12"),
     ("F16", "F16b", "F3", "F4", "F5", "F6", "F20b", "WORST"),
-    ("F13", "F14", "F15", "F15b"),
+    ("F13", "F14", "F15", "F15b", "F15c"),
     ("F18", "F17", "F20a", "ALL"),
 )
 """Which run after one another in the short form, of about the same length each."""

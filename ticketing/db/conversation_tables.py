@@ -38,6 +38,17 @@ class WebhookItem(Base):
     done_at: Mapped[datetime | None]
 
 
+class WebhookReception(Base):
+    """Whether webhooks can reach us: one row, which every web process writes."""
+
+    __tablename__ = "webhook_reception"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[datetime]
+    """Since when without a gap."""
+    seen_at: Mapped[datetime]
+
+
 class Conversation(Base):
     """The thread with a contact on one channel; its id is Rasa's sender id."""
 

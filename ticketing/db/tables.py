@@ -14,6 +14,7 @@ from ticketing.db.conversation_tables import (
     PolicyVersion,
     Turn,
     WebhookItem,
+    WebhookReception,
 )
 from ticketing.db.notification_tables import Notification
 from ticketing.db.outbox_tables import Lease, OutboxEvent
@@ -43,5 +44,6 @@ __all__ = [
     "TicketEvent",
     "Turn",
     "WebhookItem",
+    "WebhookReception",
     "one_of",
 ]

@@ -338,6 +338,7 @@ TABLES: tuple[TableRule, ...] = (
     TableRule("queues", "nothing: configuration"),
     TableRule("teams", "nothing: configuration"),
     TableRule("leases", "nothing: processes"),
+    TableRule("webhook_reception", "nothing: times"),
     TableRule("audit_log", "ids only, by rule and by filter; kept as proof"),
     TableRule("audit_waiting", "ids"),
     TableRule("audit_seals", "hashes"),

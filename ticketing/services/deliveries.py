@@ -30,8 +30,10 @@ from ticketing.domain.delivery import (
     state_of_status,
 )
 from ticketing.domain.enums import Author, DeliveryState, Direction
+from ticketing.domain.reception import held_until
 from ticketing.services.control import state_of
 from ticketing.services.outbound import CLOSED_WINDOW
+from ticketing.services.reception import read_reception
 from ticketing.services.stored_statuses import STATUS_PAUSE, named_in_stored_statuses
 from ticketing.services.undelivered import tell_undelivered
 
@@ -94,9 +96,13 @@ def mark_claimed(message: Message, *, owner: str, now: datetime) -> None:
 
 
 async def claim(
-    db: Database, message_id: uuid.UUID, *, owner: str, now: datetime
+    db: Database, message_id: uuid.UUID, *, owner: str, now: datetime, unknown_wait: timedelta
 ) -> Dispatch | None:
-    """Take one message for sending; None when it is not its turn, or it must not leave any more."""
+    """Take one message for sending; None when it is not its turn, or it must not leave any more.
+
+    One that may have been sent waits for a status of it that is stored and not applied yet, and for
+    as long as `unknown_wait` while a status could come.
+    """
     async with db.transaction() as session:
         message = await session.get(Message, message_id)
         if message is None or message.direction != Direction.OUTBOUND.value:
@@ -108,9 +114,9 @@ async def claim(
         await session.refresh(message, with_for_update=True)
         if conversation is None or not _is_due(message, now=now):
             return None
-        if await _waits_for_stored_status(session, message, now=now) or await _has_earlier_waiting(
-            session, message
-        ):
+        held = await _held_until(session, message, unknown_wait=unknown_wait, now=now)
+        message.next_attempt_at = held or message.next_attempt_at
+        if held is not None or await _has_earlier_waiting(session, message):
             return None
         if not control.may_leave(
             state_of(conversation),
@@ -136,16 +142,16 @@ def _is_due(message: Message, *, now: datetime) -> bool:
     return waiting and (message.next_attempt_at is None or message.next_attempt_at <= now)
 
 
-async def _waits_for_stored_status(
-    session: AsyncSession, message: Message, *, now: datetime
-) -> bool:
-    """Whether what became of a message lies in our database, and nobody has applied it yet."""
+async def _held_until(
+    session: AsyncSession, message: Message, *, unknown_wait: timedelta, now: datetime
+) -> datetime | None:
+    """Until when a message waits on, because its status may lie here or could not come."""
     if message.delivery != DeliveryState.UNKNOWN.value:
-        return False
-    if not await named_in_stored_statuses(session, [str(message.id)]):
-        return False
-    message.next_attempt_at = now + STATUS_PAUSE
-    return True
+        return None
+    if await named_in_stored_statuses(session, [str(message.id)]):
+        return now + STATUS_PAUSE
+    reception = await read_reception(session)
+    return held_until(reception, made_at=message.created_at, wait=unknown_wait, now=now)
 
 
 def _is_overtaken(message: Message, conversation: Conversation) -> bool:

@@ -133,11 +133,18 @@ class DeliveryEngine:
             action="give_up" if isinstance(plan, GiveUp) else "retry",
         )
 
+    async def _claim(self, message_id: uuid.UUID) -> Dispatch | None:
+        return await deliveries.claim(
+            self.db,
+            message_id,
+            owner=self.owner,
+            now=self.clock.now(),
+            unknown_wait=self.unknown_wait,
+        )
+
     async def _send(self, message_id: uuid.UUID) -> None:
         try:
-            dispatch = await deliveries.claim(
-                self.db, message_id, owner=self.owner, now=self.clock.now()
-            )
+            dispatch = await self._claim(message_id)
             if dispatch is not None:
                 await self.send_claimed(dispatch)
                 await self._send_rest(dispatch.conversation_id)
@@ -160,9 +167,7 @@ class DeliveryEngine:
                 )
             if waiting is None:
                 return
-            dispatch = await deliveries.claim(
-                self.db, waiting, owner=self.owner, now=self.clock.now()
-            )
+            dispatch = await self._claim(waiting)
             if dispatch is None:
                 return
             await self.send_claimed(dispatch)

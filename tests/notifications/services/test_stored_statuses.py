@@ -10,12 +10,16 @@ import pytest
 
 from kit.ids import new_id
 from notifications.domain.jobs import JobName
+from notifications.domain.retry import STATUS_WAIT
+from notifications.services.ports import Accepted
 from notifications.services.statuses import callback_data
 from tests.notifications.conftest import FakeSender, World
 from ticketing.db.tables import WebhookItem
+from ticketing.domain.reception import LOOK_AGAIN
+from ticketing.services.reception import ReceptionBeat
 from ticketing.services.stored_statuses import MOST_TRIES, STATUS_PAUSE
 
-WHATSAPP, SMS = JobName.SEND_WHATSAPP, JobName.SEND_SMS
+WHATSAPP, SMS, EMAIL = JobName.SEND_WHATSAPP, JobName.SEND_SMS, JobName.SEND_EMAIL
 NUMBER = "+5511912345678"
 
 
@@ -101,3 +105,56 @@ async def test_a_status_that_was_applied_is_not_waited_for(
     await world.deliverer(sender, WHATSAPP).deliver(notification_id, WHATSAPP)
 
     assert len(sender.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("job_name", "guarantee", "sends"),
+    [(WHATSAPP, "at-least-once", 0), (SMS, "at-most-once", 0), (EMAIL, "at-least-once", 1)],
+)
+async def test_the_wait_for_a_status_counts_only_while_one_could_come(
+    world: World, fake_sender: type[FakeSender], job_name: Any, guarantee: Any, sends: int
+) -> None:
+    await ReceptionBeat(world.db, world.clock).run()
+    world.clock.advance(timedelta(minutes=1))  # the web process died meanwhile
+    notification_id = await unknown(world, job_name, guarantee=guarantee)
+    sender = fake_sender()
+
+    await world.deliverer(sender, job_name).deliver(notification_id, job_name)
+
+    row = await world.notification(notification_id)
+    assert len(sender.sent) == sends
+    if not sends:
+        assert (row.state, row.attempts, row.claimed_by) == ("unknown", 1, None)
+        assert row.next_attempt_at == world.clock.now() + LOOK_AGAIN
+
+
+class Asked:
+    """A provider that says it was sent."""
+
+    async def look_up(self, outgoing: Any, *, now: Any) -> Accepted:
+        return Accepted("SM1")
+
+
+async def test_what_may_go_out_once_is_not_given_up_while_no_status_could_come(
+    world: World, fake_sender: type[FakeSender]
+) -> None:
+    await ReceptionBeat(world.db, world.clock).run()  # a web process has just begun
+    notification_id = await unknown(world, WHATSAPP, guarantee="at-most-once")
+    sender = fake_sender()
+
+    await world.deliverer(sender, WHATSAPP).deliver(notification_id, WHATSAPP)
+
+    row = await world.notification(notification_id)
+    assert (row.state, row.next_attempt_at) == ("unknown", world.clock.now() + STATUS_WAIT)
+
+
+async def test_who_can_be_asked_is_asked_although_no_status_could_come(
+    world: World, fake_sender: type[FakeSender]
+) -> None:
+    await ReceptionBeat(world.db, world.clock).run()
+    notification_id = await unknown(world, SMS)
+    sender = fake_sender()
+    deliverer = world.deliverer(sender, SMS, reconcilers={SMS: Asked()})
+    await deliverer.deliver(notification_id, SMS)
+
+    assert ((await world.notification(notification_id)).state, sender.sent) == ("sent", [])

@@ -340,7 +340,13 @@ async def test_when_the_window_is_closed_the_runbooks_own_template_leaves_and_is
     if closed:  # it closes between writing and sending
         desk.clock.advance(timedelta(hours=24))
         assert not (await offers(desk, ticket_id, ana)).window_open
-    dispatch = await deliveries.claim(desk.db, done.message_id, owner="t", now=desk.clock.now())
+    dispatch = await deliveries.claim(
+        desk.db,
+        done.message_id,
+        owner="t",
+        now=desk.clock.now(),
+        unknown_wait=timedelta(seconds=45),
+    )
     assert dispatch is not None
     number = str((await desk.row(ticket_id)).number)
     assert dispatch.closed_window == OutboundTemplate("refund_update", "es", ("Carlos", number))

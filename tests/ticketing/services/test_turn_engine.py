@@ -29,6 +29,7 @@ from ticketing.domain.delivery import Failure
 from ticketing.services import control, inbound, turns
 from ticketing.services.control import lock_conversation
 from ticketing.services.ports import BotReply, BotUnavailableError
+from ticketing.services.reception import ReceptionBeat
 from ticketing.services.stored_statuses import MOST_TRIES, STATUS_PAUSE
 from ticketing.services.turn_engine import PunctualBot
 from ticketing.services.turns import ClaimedTurn
@@ -602,6 +603,24 @@ class TestDelivery:
             await world.later(5)
             row = await world.row(select(Message).where(Message.id == sent.message_id))
             assert (row.delivery, row.attempts) == ("sent", 1)
+
+    async def test_the_wait_for_a_status_counts_only_while_one_could_come(
+        self, world: World
+    ) -> None:
+        beat = ReceptionBeat(world.db, world.clock)
+        await beat.run()
+        world.sender.failures = [UNKNOWN]
+        await world.say("oi")
+
+        await world.later(60)  # no web process for a minute
+        assert len(world.sender.sent) == 1
+        await beat.run()
+        for _ in range(15):
+            await world.later(1.9)
+            await beat.run()
+        assert len(world.sender.sent) == 1
+        await world.later(1.9)
+        assert len(world.sender.sent) == 2
 
     async def test_without_a_status_it_is_sent_once_more(self, world: World) -> None:
         world.sender.failures = [UNKNOWN]
