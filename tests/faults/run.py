@@ -48,9 +48,9 @@ SCENARIOS: dict[str, Scenario] = {
 
 LANES = (
     ("F1", "F2", "F19", "F12"),
-    ("F16", "F16b", "F3", "F4", "F5", "F6", "F20b", "WORST"),
-    ("F13", "F14", "F15", "F15b", "F15c"),
-    ("F18", "F17", "F20a", "ALL"),
+    ("F16", "F3", "F4", "F5", "F6", "F20b", "WORST"),
+    ("F13", "F14", "F15", "F15b", "F16b"),
+    ("F18", "F17", "F20a", "ALL", "F15c"),
 )
 """Which run after one another in the short form, of about the same length each."""
 
