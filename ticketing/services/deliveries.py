@@ -32,6 +32,7 @@ from ticketing.domain.delivery import (
 from ticketing.domain.enums import Author, DeliveryState, Direction
 from ticketing.domain.reception import held_until
 from ticketing.services.control import state_of
+from ticketing.services.due import has_come, has_come_in
 from ticketing.services.outbound import CLOSED_WINDOW
 from ticketing.services.reception import read_reception
 from ticketing.services.stored_statuses import STATUS_PAUSE, named_in_stored_statuses
@@ -139,7 +140,9 @@ async def claim(
 
 def _is_due(message: Message, *, now: datetime) -> bool:
     waiting = message.delivery in {DeliveryState.PENDING.value, DeliveryState.UNKNOWN.value}
-    return waiting and (message.next_attempt_at is None or message.next_attempt_at <= now)
+    return waiting and (
+        message.next_attempt_at is None or has_come(message.next_attempt_at, now=now)
+    )
 
 
 async def _held_until(
@@ -290,7 +293,7 @@ async def expire_leases(db: Database, *, now: datetime, unknown_wait: timedelta)
             .where(
                 Message.direction == Direction.OUTBOUND.value,
                 Message.delivery == DeliveryState.SENDING.value,
-                Message.lease_until < now,
+                has_come_in(Message.lease_until, now=now),
             )
             .with_for_update(skip_locked=True)
         )
@@ -310,7 +313,7 @@ async def due(db: Database, *, now: datetime, limit: int = 200) -> list[uuid.UUI
             select(Message.id)
             .where(
                 Message.delivery.in_([DeliveryState.PENDING, DeliveryState.UNKNOWN]),
-                Message.next_attempt_at <= now,
+                has_come_in(Message.next_attempt_at, now=now),
             )
             .order_by(Message.id)
             .limit(limit)

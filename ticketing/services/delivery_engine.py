@@ -19,6 +19,7 @@ from ticketing.domain.delivery import Failure, GiveUp
 from ticketing.domain.enums import DeliveryState, Direction
 from ticketing.services import deliveries, leases
 from ticketing.services.deliveries import Dispatch
+from ticketing.services.due import has_come_in
 from ticketing.services.ports import Sender, SendFailedError
 
 log = structlog.get_logger()
@@ -160,7 +161,7 @@ class DeliveryEngine:
                         Message.conversation_id == conversation_id,
                         Message.direction == Direction.OUTBOUND.value,
                         Message.delivery == DeliveryState.PENDING.value,
-                        Message.next_attempt_at <= self.clock.now(),
+                        has_come_in(Message.next_attempt_at, now=self.clock.now()),
                     )
                     .order_by(Message.id)
                     .limit(1)

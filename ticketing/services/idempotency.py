@@ -32,6 +32,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from kit.ids import new_id
 from ticketing.db.engine import Database
 from ticketing.db.idempotency_tables import IdempotencyKey
+from ticketing.services.due import has_come
 from ticketing.services.repeats import KeyReusedError
 
 log = structlog.get_logger()
@@ -209,7 +210,7 @@ async def _found(
         raise KeyReusedError
     if row.status is not None and row.body is not None:
         return Stored(row.status, row.body)
-    if row.lease_until > now:
+    if not has_come(row.lease_until, now=now):
         raise InProgressError(timedelta(seconds=1))
     if row.acted_at is not None and not repeatable:
         raise AnswerLostError

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ticketing.db.engine import Database
 from ticketing.db.privacy_tables import PrivacyJob
 from ticketing.domain.privacy import JobKind, JobState, Person
+from ticketing.services.due import has_come_in
 
 LEASE = timedelta(minutes=5)
 """A store of one person takes seconds; a process that died is followed after this."""
@@ -221,7 +222,7 @@ def end(job: PrivacyJob, state: JobState, *, now: datetime) -> None:
 
 
 def _free(now: datetime) -> Any:
-    return or_(PrivacyJob.lease_until.is_(None), PrivacyJob.lease_until < now)
+    return or_(PrivacyJob.lease_until.is_(None), has_come_in(PrivacyJob.lease_until, now=now))
 
 
 def total(progress: Mapping[str, int]) -> int:

@@ -31,6 +31,7 @@ from ticketing.domain.waiting import Waiting
 from ticketing.services import bursts, control, customer_messages, deliveries, ticket_search
 from ticketing.services.control import state_of
 from ticketing.services.deliveries import Dispatch
+from ticketing.services.due import has_come, has_come_in
 from ticketing.services.outbound import add_bot_message
 
 log = structlog.get_logger()
@@ -125,7 +126,7 @@ async def claim_next(
                 Conversation.id == conversation_id,
                 or_(
                     Conversation.lease_until.is_(None),
-                    Conversation.lease_until < now,
+                    has_come_in(Conversation.lease_until, now=now),
                     Conversation.lease_owner == owner,
                 ),
             )
@@ -161,7 +162,7 @@ async def claim_next(
         elif len(waiting) > merge_beyond and conversation.control == Control.BOT.value:
             merged = await bursts.merge_waiting(session, conversation_id, now=now)
             turn, message, earlier = merged or (turn, message, ())
-        if turn.next_attempt_at is not None and turn.next_attempt_at > now:
+        if turn.next_attempt_at is not None and not has_come(turn.next_attempt_at, now=now):
             _release(conversation)
             return NothingToDo(at=turn.next_attempt_at)
         turn.state = TurnState.RUNNING.value
@@ -433,8 +434,11 @@ async def waiting_conversations(
             .join(Conversation, Conversation.id == Turn.conversation_id)
             .where(
                 Turn.state != TurnState.DONE.value,
-                or_(Turn.next_attempt_at.is_(None), Turn.next_attempt_at <= now),
-                or_(Conversation.lease_until.is_(None), Conversation.lease_until < now),
+                or_(Turn.next_attempt_at.is_(None), has_come_in(Turn.next_attempt_at, now=now)),
+                or_(
+                    Conversation.lease_until.is_(None),
+                    has_come_in(Conversation.lease_until, now=now),
+                ),
             )
             .group_by(Turn.conversation_id)
             .limit(limit)

@@ -425,6 +425,26 @@ class TestCrashes:
         (out,) = [row for row in await dead.rows(Message) if row.direction == "outbound"]
         assert out.delivery == ("unknown" if owner == "web@up:second" else "sending")
 
+    async def test_a_clock_that_is_set_back_keeps_no_customer_waiting(
+        self, db: Database, clock: FakeClock
+    ) -> None:
+        dead = make_world(db, clock, owner="web@one:first")
+        dead.sender.failures = [UNKNOWN, TRANSIENT]
+        clock.advance(timedelta(hours=1))
+        await dead.say("oi", phone="+5511900000001")  # it may have been sent
+        await dead.say("oi", phone="+5511900000002")  # it is to be tried again
+        await dead.inbound.accept([inbound_text("oi", at=clock.now())], "c")
+        await dead.inbound.drain()
+        await dead.turns.close()
+        newest = max(row.id for row in await dead.rows(Conversation))
+        await turns.claim_next(db, newest, owner="web@one:first", now=clock.now())
+
+        clock.advance(timedelta(hours=-1))
+        successor = make_world(db, clock, owner="web@two:first")
+        await successor.later(1)
+
+        assert len(successor.sender.sent) == 3
+
     async def test_a_stored_item_that_nobody_processed_is_found_by_the_sweep(
         self, world: World
     ) -> None:
