@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +108,7 @@ def _add_unknown(blueprint: Blueprint) -> None:
 
 
 def _add_documentation(blueprint: Blueprint, routes: tuple[Route, ...]) -> None:
-    document = openapi_document(routes)
-    described = orjson.dumps(document, option=orjson.OPT_INDENT_2)
-    page = _page(document)
+    described, page = _documentation(routes)
     styles = (_HERE / "templates" / "docs.css").read_bytes()
 
     async def openapi(_request: AnyRequest) -> HTTPResponse:
@@ -124,6 +123,13 @@ def _add_documentation(blueprint: Blueprint, routes: tuple[Route, ...]) -> None:
     blueprint.add_route(openapi, "/api/openapi.json", methods=("GET",), name="openapi")
     blueprint.add_route(docs, "/api/docs", methods=("GET",), name="docs")
     blueprint.add_route(docs_styles, "/api/docs.css", methods=("GET",), name="docs_styles")
+
+
+@cache
+def _documentation(routes: tuple[Route, ...]) -> tuple[bytes, str]:
+    """The description and its page: most of a second's work, and the same for every app."""
+    document = openapi_document(routes)
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2), _page(document)
 
 
 def _page(document: dict[str, Any]) -> str:

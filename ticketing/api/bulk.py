@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import structlog
-from pydantic import BaseModel, TypeAdapter, create_model
+from pydantic import BaseModel, create_model
 
+from ticketing.api.answer_types import adapter_of
 from ticketing.api.calls import Answer, Call, Route
 from ticketing.api.once import Once, Replay, within
 from ticketing.api.reading import validated
@@ -30,7 +31,7 @@ _ONE_TICKET = "/tickets/{ticket_id}/"
 _NOT_IN_BULK = frozenset({"reply"})
 """The same words to many customers are a campaign, which WhatsApp wants as approved templates."""
 
-_DONE = TypeAdapter(Done)
+_DONE = adapter_of(Done)
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,9 +109,11 @@ class Answer:
     download: Download | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Route:
     """One operation: the dispatcher, the documentation and the tests all read this.
+
+    It equals nothing but itself, so that what is worked out from routes can be kept.
 
     Attributes:
         method: GET or POST.

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from pydantic import TypeAdapter
 from sanic import HTTPResponse, Request
 from sanic.response import empty, raw
 
+from ticketing.api.answer_types import adapter_of
 from ticketing.api.calls import Answer, Call, Route
 from ticketing.api.once import Once, Replay
 from ticketing.api.reading import (
@@ -68,7 +68,7 @@ class Dispatcher:
     def __init__(self, desk: Desk, routes: tuple[Route, ...], rates: Rates | None = None) -> None:
         rates = rates or Rates()
         self._desk = desk
-        self._answers = {route.name: TypeAdapter[Any](route.answer) for route in routes}
+        self._answers = {route.name: adapter_of(route.answer) for route in routes}
         self._once = {route.name: Once(route, self._answers[route.name]) for route in routes}
         self._login = RateLimiter(rates.login)
         self._session = RateLimiter(rates.session)

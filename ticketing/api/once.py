@@ -11,6 +11,7 @@ import re
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, TypeVar
 
 import orjson
@@ -121,6 +122,7 @@ async def within(
         BEFORE_COMMIT.reset(before)
 
 
+@cache
 def holds_secret(answer: TypeAdapter[Any]) -> bool:
     """Whether an answer has a field that is shown once and must not be kept."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
+from ticketing.api.answer_types import adapter_of
 from ticketing.api.calls import Route
 from ticketing.api.examples import example_of
 from ticketing.domain.permissions import Permission, roles_with
@@ -147,7 +148,7 @@ def _schemas(routes: tuple[Route, ...]) -> tuple[dict[tuple[str, str], Any], dic
     """Schemas by (route name, part) and the shared definitions."""
     wanted: list[tuple[tuple[str, str], JsonSchemaMode, TypeAdapter[Any]]] = []
     for route in routes:
-        wanted.append(((route.name, "answer"), "serialization", TypeAdapter(route.answer)))
+        wanted.append(((route.name, "answer"), "serialization", adapter_of(route.answer)))
         if route.body is not None:
             wanted.append(((route.name, "body"), "validation", TypeAdapter(route.body)))
     by_key, document = TypeAdapter.json_schemas(wanted, ref_template=_REF)
