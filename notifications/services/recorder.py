@@ -1,6 +1,7 @@
-"""Collects results for a few milliseconds and writes them together; a lone one is written at once.
+"""Collects results for a few milliseconds and writes them together.
 
-Forgetting a send means a second one, so writing goes on while the database is away.
+A lone one is written at once, and so is what nobody could be asked about if this process died now
+(e-mail, push). Forgetting a send means a second one, so writing goes on while the database is away.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, SQLAlchemyError
 
+from notifications.domain.jobs import CHANNEL_OF_JOB
+from notifications.domain.retry import TELLS_AFTERWARDS
 from notifications.services.results import Result
 
 log = structlog.get_logger()
@@ -38,12 +41,18 @@ class Recorder:
     """Writes results in groups, one group at a time, in the order they came."""
 
     def __init__(
-        self, write: Write, tell: Write, *, pauses: Sequence[float] = RECORD_PAUSES_SECONDS
+        self,
+        write: Write,
+        tell: Write,
+        *,
+        pauses: Sequence[float] = RECORD_PAUSES_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         """`tell` gets each group once, while it is written; it raises nothing."""
         self._write = write
         self._tell = tell
         self._pauses = tuple(pauses)
+        self._patience = patience_seconds
         self._waiting: list[tuple[Result, asyncio.Future[None]]] = []
         self._expected = 0
         self._ready = asyncio.Event()
@@ -64,7 +73,7 @@ class Recorder:
         written = asyncio.get_running_loop().create_future()
         self._waiting.append((result, written))
         self.expect(-1)
-        if len(self._waiting) >= GROUP:
+        if len(self._waiting) >= GROUP or not _tells_afterwards(result):
             self._ready.set()
         if self._writer is None:
             self._writer = asyncio.create_task(self._write_all())
@@ -89,8 +98,10 @@ class Recorder:
     async def _gather(self) -> None:
         if self._expected <= 0 or len(self._waiting) >= GROUP:
             return
+        if not all(_tells_afterwards(result) for result, _ in self._waiting):
+            return
         self._ready.clear()
-        timer = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._ready.set)
+        timer = asyncio.get_running_loop().call_later(self._patience, self._ready.set)
         await self._ready.wait()
         timer.cancel()
 
@@ -129,6 +140,10 @@ class Recorder:
             else:
                 return
         await self._write(results)
+
+
+def _tells_afterwards(result: Result) -> bool:
+    return CHANNEL_OF_JOB.get(result.job_name) in TELLS_AFTERWARDS
 
 
 def _may_pass(error: SQLAlchemyError | OSError) -> bool:

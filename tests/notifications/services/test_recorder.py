@@ -15,7 +15,7 @@ from notifications.services.recorder import GROUP, Recorder
 from notifications.services.results import Result
 
 
-def result() -> Result:
+def result(job_name: JobName = JobName.SEND_WHATSAPP) -> Result:
     outgoing = Outgoing(
         notification_id=new_id(),
         attempt=1,
@@ -26,7 +26,7 @@ def result() -> Result:
         created_at=datetime(2026, 3, 10, tzinfo=UTC),
         correlation_id="c-1",
     )
-    return Result(outgoing, JobName.SEND_EMAIL, Accepted("x"))
+    return Result(outgoing, job_name, Accepted("x"))
 
 
 def broken(kind: type[OperationalError | DataError]) -> Exception:
@@ -53,8 +53,8 @@ class Table:
     async def tell(self, results: Sequence[Result]) -> None:
         self.told.extend(results)
 
-    def recorder(self, *pauses: float) -> Recorder:
-        return Recorder(self.write, self.tell, pauses=pauses)
+    def recorder(self, *pauses: float, **options: float) -> Recorder:
+        return Recorder(self.write, self.tell, pauses=pauses, **options)
 
 
 async def together(recorder: Recorder, results: Sequence[Result]) -> list[Any]:
@@ -90,6 +90,22 @@ async def test_one_that_is_still_under_way_holds_the_others_up_for_a_moment_only
         await recorder.add(result())
 
     assert len(table.groups) == 1
+
+
+@pytest.mark.parametrize("job_name", [JobName.SEND_EMAIL, JobName.SEND_PUSH])
+async def test_what_nobody_could_be_asked_about_waits_for_no_others(job_name: Any) -> None:
+    table = Table()
+    recorder = table.recorder(patience_seconds=3600)
+    recorder.expect(4)
+    patient = asyncio.create_task(recorder.add(result()))
+
+    async with asyncio.timeout(5):
+        await asyncio.sleep(0)
+        await recorder.add(result(job_name))  # takes along what waits
+        await recorder.add(result(job_name))
+
+    assert patient.done()
+    assert [len(group) for group in table.groups] == [2, 1]
 
 
 async def test_while_the_database_is_away_it_is_tried_again() -> None:
